@@ -1,0 +1,113 @@
+//! Checkpoints: snapshots of what changed, and the promise that covers them.
+//!
+//! The snapshots travel with the batches, a slice with each, so that no transaction grows with the number
+//! of aggregates. They hold committed states only. The promise is what held when the first slice was
+//! written, and comes with the last: what changed in between is among the events after it, and a restore
+//! passes over events that a snapshot has already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::batch::Share;
+use super::partition::Owned;
+use super::settings::ProcessorSettings;
+use crate::aggregate::Aggregate;
+use crate::aggregate::codecs::Codecs;
+use crate::clock::Timestamp;
+use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
+use crate::position::{Offset, Version};
+use crate::schema::{Data, SchemaError};
+
+/// A checkpoint that is being written.
+#[derive(Debug)]
+pub(super) struct Checkpointing {
+    promise: Checkpoint,
+    remaining: Vec<Arc<str>>,
+}
+
+/// What one batch carries of a checkpoint.
+#[derive(Debug)]
+pub(super) struct Slice {
+    ids: Vec<Arc<str>>,
+    is_last: bool,
+}
+
+/// Whether a partition's next batch is to carry a slice of a checkpoint.
+pub(super) fn is_due<A: Aggregate>(owned: &Owned<A>, settings: &ProcessorSettings, now: Timestamp) -> bool {
+    let by_count = owned.events_since_checkpoint >= settings.checkpoint_events;
+    let by_time = now.since(owned.checkpoint_at) >= Duration::from_secs(settings.checkpoint_seconds);
+    owned.checkpointing.is_some() || (owned.is_dirty && (by_count || by_time))
+}
+
+/// Adds the next slice to a share: snapshots up to `slice_bytes`, and after the last of them the promise.
+pub(super) fn write_slice<A: Aggregate>(
+    owned: &mut Owned<A>,
+    share: &mut Share<A>,
+    codecs: &Codecs<A>,
+    slice_bytes: usize,
+) -> Result<(), SchemaError> {
+    let mut checkpointing = owned.checkpointing.take().unwrap_or_else(|| begin(owned));
+    let to = codecs.topics.snapshots.partition(owned.partition);
+    let mut ids = Vec::new();
+    let mut bytes = 0;
+    while bytes < slice_bytes
+        && let Some(id) = checkpointing.remaining.pop()
+    {
+        let instance = owned.instances.get_mut(&id).expect("what changed is held");
+        let (version, sequence) = (instance.version, instance.sequence);
+        let head = SnapshotHead { version, partition: owned.partition, sequence, state: A::STATE };
+        let value = codecs.snapshots.encode(&head, Data::User(&instance.state))?;
+        instance.size_bytes = value.len();
+        bytes += value.len();
+        share.write(to.clone(), Some(Bytes::copy_from_slice(id.as_bytes())), value, None);
+        ids.push(id);
+    }
+    let is_last = checkpointing.remaining.is_empty();
+    if is_last {
+        let Checkpointing { promise, .. } = &checkpointing;
+        let (partition, sequence) = (owned.partition, promise.sequence);
+        let head = SnapshotHead { version: Version::NONE, partition, sequence, state: A::STATE };
+        let promise = SnapshotControl::Checkpoint(promise.clone());
+        let value = codecs.snapshots.encode(&head, Data::Engine(&promise))?;
+        share.write(to, Some(Bytes::from_static(Checkpoint::KEY)), value, None);
+    }
+    owned.checkpointing = Some(checkpointing);
+    share.checkpoint = Some(Slice { ids, is_last });
+    Ok(())
+}
+
+fn begin<A: Aggregate>(owned: &mut Owned<A>) -> Checkpointing {
+    owned.events_since_checkpoint = 0;
+    owned.is_dirty = false;
+    let promise = Checkpoint {
+        events_offset: owned.events_offset,
+        sequence: owned.sequence,
+        partition_time: owned.time,
+        commands_offset: owned.commands_offset,
+        outcomes_offset: owned.memory.first_record(owned.outcomes_offset),
+        parked_offset: Offset::ZERO,
+        forgotten: owned.memory.forgotten(),
+        parked: Vec::new(),
+    };
+    Checkpointing { promise, remaining: owned.changed.drain().collect() }
+}
+
+/// A slice was committed.
+pub(super) fn committed<A: Aggregate>(owned: &mut Owned<A>, slice: &Slice, now: Timestamp) {
+    if slice.is_last {
+        owned.checkpointing = None;
+        owned.checkpoint_at = now;
+    }
+}
+
+/// A slice was dropped with its batch: the whole checkpoint is given up, and everything in it still to be
+/// written.
+pub(super) fn dropped<A: Aggregate>(owned: &mut Owned<A>, slice: Slice) {
+    owned.changed.extend(slice.ids);
+    if let Some(checkpointing) = owned.checkpointing.take() {
+        owned.changed.extend(checkpointing.remaining);
+    }
+    owned.is_dirty = true;
+}

@@ -1,0 +1,151 @@
+//! Why a partition, or a whole lane, does not go on.
+
+use crate::log::{LogError, StallError, TopicPartition};
+use crate::position::{Offset, Sequence, Version};
+use crate::schema::SchemaError;
+
+/// Why one partition stopped. The others go on; this one would corrupt its state if it did.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// The log failed, or an open transaction is in the way.
+    #[error(transparent)]
+    Stalled(#[from] StallError),
+    /// An event that is in the log cannot be read.
+    #[error(
+        "{partition}: the event at offset {offset} cannot be read ({reason}); this release does not know it: \
+         start a release that does"
+    )]
+    UnknownEvent {
+        /// The events partition.
+        partition: TopicPartition,
+        /// The event's offset.
+        offset: Offset,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An aggregate's events do not follow on.
+    #[error(
+        "{partition}: the event at offset {offset} has version {found} of aggregate {id:?}, after version {last}: \
+         an event is lost or was written twice; run `verify`"
+    )]
+    VersionGap {
+        /// The events partition.
+        partition: TopicPartition,
+        /// The event's offset.
+        offset: Offset,
+        /// The aggregate.
+        id: String,
+        /// The version before.
+        last: Version,
+        /// The version found.
+        found: Version,
+    },
+    /// A partition's events do not follow on.
+    #[error(
+        "{partition}: the event at offset {offset} has sequence {found}, after {last}: two writers were at work, \
+         or an event is lost; run `verify`"
+    )]
+    SequenceGap {
+        /// The events partition.
+        partition: TopicPartition,
+        /// The event's offset.
+        offset: Offset,
+        /// The sequence before.
+        last: Sequence,
+        /// The sequence found.
+        found: Sequence,
+    },
+    /// An event whose command has no outcome.
+    #[error(
+        "{partition}: aggregate {id:?} has an event of command {command_id} which has no outcome: a transaction was \
+         torn; the command will not be judged again; run `verify`"
+    )]
+    Torn {
+        /// The outcomes partition.
+        partition: TopicPartition,
+        /// The aggregate.
+        id: String,
+        /// The command.
+        command_id: uuid::Uuid,
+    },
+    /// Events and outcomes disagree about how many events there are.
+    #[error(
+        "{partition}: the outcomes end at sequence {outcomes}, the events at {events}: a transaction was torn; run `verify`"
+    )]
+    Disagreement {
+        /// The outcomes partition.
+        partition: TopicPartition,
+        /// The sequence after the last outcomes record.
+        outcomes: Sequence,
+        /// The sequence of the last event.
+        events: Sequence,
+    },
+    /// Commands were deleted before they were judged.
+    #[error(
+        "{partition}: commands from offset {committed} to {low} were deleted before they were judged; \
+         `topics skip --to {low}` accepts that they are lost"
+    )]
+    LostCommands {
+        /// The commands partition.
+        partition: TopicPartition,
+        /// The next to be judged.
+        committed: Offset,
+        /// The first that is left.
+        low: Offset,
+    },
+    /// User code panicked.
+    #[error(
+        "{partition}: judging command {command_id} of aggregate {id:?} at offset {offset} panicked: {message}; \
+         nothing of it was written; repair the aggregate's code and start again"
+    )]
+    Panicked {
+        /// The commands partition.
+        partition: TopicPartition,
+        /// The command's offset.
+        offset: Offset,
+        /// The aggregate.
+        id: String,
+        /// The command.
+        command_id: uuid::Uuid,
+        /// The panic's message.
+        message: String,
+    },
+    /// A record that the engine makes does not fit its schema.
+    #[error("{partition}: offset {offset}: {source}")]
+    Encoding {
+        /// The commands partition.
+        partition: TopicPartition,
+        /// The command's offset.
+        offset: Offset,
+        /// What does not fit.
+        source: SchemaError,
+    },
+}
+
+impl From<LogError> for PartitionError {
+    fn from(error: LogError) -> Self {
+        Self::Stalled(StallError::Log(error))
+    }
+}
+
+impl PartitionError {
+    /// Whether the same may succeed later: the log is away.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Stalled(StallError::Log(error)) if error.is_temporary())
+    }
+}
+
+/// Why a lane ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// The log failed for good, or the group would not have this member.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The lane's thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The lane's thread panicked, which is a defect of the engine.
+    #[error("the lane ended by a panic: {0}")]
+    Panicked(String),
+}

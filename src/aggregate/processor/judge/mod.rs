@@ -1,0 +1,240 @@
+//! Judging one command: from its record to everything that follows from it, in the order: understood?
+//! in its place? seen before? in time? at the expected version? what does the aggregate say?
+//!
+//! Pure but for the wall clock that is handed in: it reads the overlay and writes to the share.
+
+mod consequences;
+mod reading;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::batch::Overlay;
+use super::error::PartitionError;
+use super::settings::ProcessorSettings;
+use crate::aggregate::codecs::{Codecs, HandOffTargets};
+use crate::aggregate::{Aggregate, Context, Refusal};
+use crate::clock::Timestamp;
+use crate::command::{
+    CommandHead, CommandKey, DeadLetterCode, Failure, Outcome, OutcomeEntry, Refused, Reply, ReplyTo,
+};
+use crate::log::{Record, Topic};
+use crate::position::{Partition, Version};
+use crate::schema::SchemaError;
+use crate::topology::Topology;
+use reading::{Received, Unread};
+
+/// What a lane needs to judge commands of aggregate `A`.
+pub(super) struct Judge<A: Aggregate> {
+    pub codecs: Arc<Codecs<A>>,
+    pub targets: HandOffTargets,
+    pub topology: Topology,
+    pub settings: ProcessorSettings,
+    pub replies: Topic,
+    pub dead_letters: Topic,
+}
+
+/// What came of looking at a record.
+pub(super) enum Verdict {
+    /// It is dealt with; its offset may be committed with the batch.
+    Done,
+    /// It cannot be read yet: its schema is not to be had. `unknown` if the registry answers and does not
+    /// know it.
+    Wait { reason: String, unknown: bool },
+}
+
+impl<A: Aggregate> Judge<A> {
+    /// Judges one record. `now` is the wall clock, for the commands that are handed on. One `rejected` by
+    /// the log, however small its batch was made, fails as too large unless it was judged before.
+    pub fn judge(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        record: &Record,
+        rejected: bool,
+        now: Timestamp,
+    ) -> Result<Verdict, PartitionError> {
+        let time = record.timestamp.max(overlay.share.time);
+        match self.read(record, time) {
+            Ok(received) => self.answer(overlay, received, rejected, now)?,
+            Err(Unread::Wait { reason, unknown }) => return Ok(Verdict::Wait { reason, unknown }),
+            Err(Unread::Bad { code, message, head }) => {
+                self.set_aside(overlay, record, code, message, head.as_deref(), now)?;
+            }
+        }
+        overlay.share.pass(record, time);
+        Ok(Verdict::Done)
+    }
+
+    /// Gives up on a record that still cannot be read.
+    pub fn give_up(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        record: &Record,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<(), PartitionError> {
+        let time = record.timestamp.max(overlay.share.time);
+        self.set_aside(overlay, record, DeadLetterCode::UnknownSchema, reason, None, now)?;
+        overlay.share.pass(record, time);
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        mut received: Received<'_, A::Command>,
+        rejected: bool,
+        now: Timestamp,
+    ) -> Result<(), PartitionError> {
+        let key = CommandKey { command_id: received.head.id, aggregate_id: received.id.into() };
+        if let Some(first) = overlay.remembered(&key) {
+            if first.conflicts_with(received.schema_id.0, received.payload_hash) {
+                let message = format!(
+                    "command {} of {} {:?} came before with another payload; use a new id for a new command",
+                    key.command_id,
+                    A::NAME,
+                    received.id
+                );
+                return self.record_copy(overlay, &received, Outcome::failed(Failure::Conflict, message));
+            }
+            metrics::counter!("headwater_commands_repeated_total", "aggregate" => A::NAME).increment(1);
+            return self.reply(overlay, received.record, received.id, &received.head, &first.outcome);
+        }
+        if let Err((failure, message)) = overlay.owned.memory.admits(received.head.issued_at, received.record.timestamp)
+        {
+            return self.record_copy(overlay, &received, Outcome::failed(failure, message));
+        }
+        if rejected {
+            let message = "what follows from it is larger than the log takes".to_owned();
+            return self.record(overlay, &received, Outcome::failed(Failure::TooLarge, message), false);
+        }
+        let Some(command) = received.data.take() else {
+            let message = format!("no command of {} {:?} is parked", A::NAME, received.id);
+            let refused = self.refused(overlay, received.id, "nothing_parked", message, None);
+            return self.record(overlay, &received, refused, false);
+        };
+        let outcome = self.decide(overlay, &received, command, now)?;
+        self.record(overlay, &received, outcome, false)
+    }
+
+    fn decide(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        received: &Received<'_, A::Command>,
+        command: A::Command,
+        now: Timestamp,
+    ) -> Result<Outcome, PartitionError> {
+        let (id, head) = (received.id, &received.head);
+        let version = overlay.instance(id).map_or(Version::NONE, |instance| instance.version);
+        if let Some(expected) = head.expected_version.filter(|expected| *expected != version) {
+            let message = format!("{} {id:?} stands at version {version}, not at {expected}", A::NAME);
+            return Ok(self.refused(overlay, id, Refused::VERSION_MISMATCH, message, None));
+        }
+        let context = Context { id, next_version: version.next(), command_id: head.id, time: received.time };
+        let decided = catch_unwind(AssertUnwindSafe(|| match overlay.instance(id) {
+            Some(instance) => instance.state.decide(command, &context),
+            None => A::default().decide(command, &context),
+        }));
+        match decided.map_err(|panic| panicked(received, panic.as_ref()))? {
+            Err(refusal) => {
+                let data = refusal.data().map(|data| data.to_string());
+                Ok(self.refused(overlay, id, refusal.code(), refusal.to_string(), data))
+            }
+            Ok(decision) => self.carry_out(overlay, received, decision, version, now),
+        }
+    }
+
+    fn refused(
+        &self,
+        overlay: &Overlay<'_, A>,
+        id: &str,
+        code: &str,
+        message: String,
+        data: Option<String>,
+    ) -> Outcome {
+        let version = overlay.instance(id).map_or(Version::NONE, |instance| instance.version);
+        let data = data.filter(|data| self.within_limit("the refusal", data.len().saturating_mul(2)).is_ok());
+        Outcome::Refused(Refused { code: code.to_owned(), message, version, data })
+    }
+
+    fn record_copy(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        received: &Received<'_, A::Command>,
+        outcome: Outcome,
+    ) -> Result<(), PartitionError> {
+        self.record(overlay, received, outcome, true)
+    }
+
+    /// Puts an outcome on the outcomes topic, and sends it to whoever waits.
+    fn record(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        received: &Received<'_, A::Command>,
+        outcome: Outcome,
+        about_copy: bool,
+    ) -> Result<(), PartitionError> {
+        self.reply(overlay, received.record, received.id, &received.head, &outcome)?;
+        overlay.share.record_outcome(OutcomeEntry {
+            aggregate_id: received.id.to_owned(),
+            command_id: received.head.id,
+            appended_at: received.record.timestamp,
+            offset: received.record.offset,
+            schema_id: received.schema_id.0,
+            payload_hash: received.payload_hash,
+            about_copy,
+            outcome,
+        });
+        Ok(())
+    }
+
+    fn reply(
+        &self,
+        overlay: &mut Overlay<'_, A>,
+        record: &Record,
+        id: &str,
+        head: &CommandHead,
+        outcome: &Outcome,
+    ) -> Result<(), PartitionError> {
+        let Some(reply_to) = &head.reply_to else { return Ok(()) };
+        if !self.may_reply_to(reply_to) {
+            metrics::counter!("headwater_replies_ignored_total", "aggregate" => A::NAME).increment(1);
+            return Ok(());
+        }
+        let reply = Reply { aggregate_id: id.to_owned(), command_id: head.id, outcome: outcome.clone() };
+        let value = self.codecs.replies.encode(&reply).map_err(|source| encoding(record, source))?;
+        let to = self.replies.partition(Partition(reply_to.partition));
+        let key = Bytes::copy_from_slice(reply_to.key.as_bytes());
+        overlay.share.write(to, Some(key), value, record.traceparent.clone());
+        Ok(())
+    }
+
+    /// Only to an existing partition of the application's replies: a made-up address must not abort
+    /// everybody's transaction.
+    fn may_reply_to(&self, reply_to: &ReplyTo) -> bool {
+        reply_to.topic == self.replies.as_str() && (0..self.topology.reply_partitions).contains(&reply_to.partition)
+    }
+}
+
+fn encoding(record: &Record, source: SchemaError) -> PartitionError {
+    PartitionError::Encoding { partition: record.topic.partition(record.partition), offset: record.offset, source }
+}
+
+fn panicked<C>(received: &Received<'_, C>, panic: &(dyn Any + Send)) -> PartitionError {
+    PartitionError::Panicked {
+        partition: received.record.topic.partition(received.record.partition),
+        offset: received.record.offset,
+        id: received.id.to_owned(),
+        command_id: received.head.id,
+        message: panic_message(panic),
+    }
+}
+
+/// The text of a panic.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}

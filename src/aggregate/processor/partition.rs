@@ -1,0 +1,118 @@
+//! One owned partition: its aggregates, what it remembers, and where it stands. Changed only by what
+//! is committed.
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::batch::Share;
+use super::checkpoint::Checkpointing;
+use crate::aggregate::Aggregate;
+use crate::clock::Timestamp;
+use crate::command::{CommandKey, Deduplication, Remembered};
+use crate::position::{Offset, Partition, Sequence, Version};
+
+/// Counts the assignments of a lane, so that what was decided under an earlier one is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Epoch(pub u64);
+
+/// One aggregate instance as of its last event.
+#[derive(Clone, Debug)]
+pub(super) struct Instance<A> {
+    pub state: A,
+    pub version: Version,
+    /// The sequence of its last event.
+    pub sequence: Sequence,
+    /// At most how large its snapshot may be by now: what it was when last measured, and the bytes of
+    /// the events since. Saves encoding the state at each command only to learn that it is small.
+    pub size_bytes: usize,
+}
+
+impl<A: Default> Default for Instance<A> {
+    fn default() -> Self {
+        Self { state: A::default(), version: Version::NONE, sequence: Sequence::NONE, size_bytes: 0 }
+    }
+}
+
+/// The committed state of one owned partition.
+#[derive(Debug)]
+pub(super) struct Owned<A> {
+    pub partition: Partition,
+    pub instances: HashMap<Arc<str>, Instance<A>>,
+    pub memory: Deduplication,
+    /// The sequence of the partition's last event.
+    pub sequence: Sequence,
+    /// The partition's time: the highest of its commands' times.
+    pub time: Timestamp,
+    /// The next command to judge.
+    pub commands_offset: Offset,
+    /// One past the last event.
+    pub events_offset: Offset,
+    /// One past the last outcomes record.
+    pub outcomes_offset: Offset,
+    /// Aggregates changed since the last checkpoint began.
+    pub changed: HashSet<Arc<str>>,
+    /// The checkpoint that is being written.
+    pub checkpointing: Option<Checkpointing>,
+    pub events_since_checkpoint: u64,
+    /// Whether anything was judged since the last checkpoint.
+    pub is_dirty: bool,
+    /// When the last checkpoint was written, or the partition restored.
+    pub checkpoint_at: Timestamp,
+}
+
+impl<A: Aggregate> Owned<A> {
+    pub fn new(partition: Partition, memory: Deduplication) -> Self {
+        Self {
+            partition,
+            instances: HashMap::new(),
+            memory,
+            sequence: Sequence::NONE,
+            time: Timestamp::MIN,
+            commands_offset: Offset::ZERO,
+            events_offset: Offset::ZERO,
+            outcomes_offset: Offset::ZERO,
+            changed: HashSet::new(),
+            checkpointing: None,
+            events_since_checkpoint: 0,
+            is_dirty: false,
+            checkpoint_at: Timestamp::MIN,
+        }
+    }
+
+    /// Takes over what a committed batch did. The offsets are one past what it delivered.
+    ///
+    /// Outcomes are forgotten by the earlier of the last command's append time and the wall clock: a leap of
+    /// the broker's clock would else forget them all, and then refuse every command as too old.
+    pub fn fold(
+        &mut self,
+        share: Share<A>,
+        events_offset: Option<Offset>,
+        outcomes_offset: Option<Offset>,
+        now: Timestamp,
+    ) {
+        self.is_dirty |= share.next_offset > self.commands_offset;
+        self.events_since_checkpoint += u64::try_from(share.sequence.0 - self.sequence.0).unwrap_or(0);
+        self.sequence = share.sequence;
+        self.time = share.time;
+        self.commands_offset = share.next_offset;
+        for (id, instance) in share.instances {
+            self.changed.insert(id.clone());
+            self.instances.insert(id, instance);
+        }
+        for entry in share.outcomes {
+            self.memory.remember(entry, self.outcomes_offset);
+        }
+        self.events_offset = events_offset.unwrap_or(self.events_offset);
+        self.outcomes_offset = outcomes_offset.unwrap_or(self.outcomes_offset);
+        self.memory.forget(share.appended_at.min(now));
+    }
+
+    pub fn instance(&self, id: &str) -> Option<&Instance<A>> {
+        self.instances.get(id)
+    }
+
+    pub fn remembered(&self, key: &CommandKey) -> Option<&Remembered> {
+        self.memory.get(key)
+    }
+}

@@ -1,0 +1,73 @@
+//! What can be set about command processors.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How command processors work: sizes in records or bytes, times in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessorSettings {
+    /// Lanes of each worker process; 0 takes one for each core, at most 4.
+    pub lanes: usize,
+    /// The most commands judged in one transaction.
+    pub batch_commands: usize,
+    /// The most bytes written in one transaction.
+    pub batch_bytes: usize,
+    /// Transactional writers that a lane uses in turn.
+    pub writers: usize,
+    /// For how long outcomes are remembered; at least 300 seconds.
+    pub remember_seconds: u64,
+    /// The most outcomes remembered in each partition.
+    pub remember_limit: usize,
+    /// A checkpoint after this many events of a partition …
+    pub checkpoint_events: u64,
+    /// … or after this many seconds with any.
+    pub checkpoint_seconds: u64,
+    /// The largest record that is written, in bytes; not above the log's own limit.
+    pub record_bytes: usize,
+    /// How long a restore may stand still before it fails.
+    pub stall_seconds: u64,
+    /// After how long a schema id that the registry does not know makes a dead letter.
+    pub unknown_schema_seconds: u64,
+}
+
+impl Default for ProcessorSettings {
+    fn default() -> Self {
+        Self {
+            lanes: 0,
+            batch_commands: 5_000,
+            batch_bytes: 8 * 1024 * 1024,
+            writers: 2,
+            remember_seconds: 600,
+            remember_limit: 2_000_000,
+            checkpoint_events: 200_000,
+            checkpoint_seconds: 300,
+            record_bytes: 1_000_000,
+            stall_seconds: 180,
+            unknown_schema_seconds: 600,
+        }
+    }
+}
+
+impl ProcessorSettings {
+    const LEAST_REMEMBER_SECONDS: u64 = 300;
+    const MOST_LANES: usize = 4;
+
+    /// For how long outcomes are remembered.
+    #[must_use]
+    pub fn remember(&self) -> Duration {
+        Duration::from_secs(self.remember_seconds.max(Self::LEAST_REMEMBER_SECONDS))
+    }
+
+    /// How many lanes to start.
+    #[must_use]
+    pub fn lane_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if self.lanes == 0 { cores().min(Self::MOST_LANES) } else { self.lanes }
+    }
+
+    pub(super) fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds)
+    }
+}

@@ -1,0 +1,40 @@
+//! What the partitions of a worker are doing, for readiness and for people.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::position::{Partition, Sequence};
+
+/// What one partition is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionState {
+    /// It is being restored; the text says how far.
+    Restoring(String),
+    /// Commands are judged.
+    Running {
+        /// The sequence of its last event.
+        sequence: Sequence,
+    },
+    /// Its next command cannot be read yet; the text says why.
+    Waiting(String),
+    /// It has stopped, since going on would corrupt it; the text says why and what to do.
+    Stopped(String),
+}
+
+/// Where lanes post what their partitions are doing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Board(Arc<Mutex<BTreeMap<Partition, PartitionState>>>);
+
+impl Board {
+    pub fn set(&self, partition: Partition, state: PartitionState) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, state);
+    }
+
+    pub fn remove(&self, partition: Partition) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    pub fn read(&self) -> BTreeMap<Partition, PartitionState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,38 @@
+//! Jangle Banking: the application that the engine must carry in full.
+//!
+//! A stranger to the engine: it knows only what `headwater` offers to everyone. `account` and `registry`
+//! say what may happen, `projections` what it comes to, `queries` what may be asked; `values` is what they
+//! all speak of.
+
+mod account;
+mod demo;
+mod projections;
+mod queries;
+mod registry;
+#[cfg(test)]
+mod released;
+mod values;
+
+use std::process::ExitCode;
+
+use headwater::App;
+
+use account::Account;
+use demo::DemoLoad;
+use projections::{Accounts, Ledger};
+use queries::{AccountLedger, AccountSummary, AccountsList, BankStats};
+use registry::AccountRegistry;
+
+fn main() -> ExitCode {
+    App::new("bank")
+        .aggregate::<AccountRegistry>()
+        .aggregate::<Account>()
+        .projection(Accounts)
+        .projection(Ledger)
+        .query::<AccountsList>()
+        .query::<AccountSummary>()
+        .query::<AccountLedger>()
+        .query::<BankStats>()
+        .demo(DemoLoad)
+        .main()
+}

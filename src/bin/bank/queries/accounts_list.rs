@@ -1,0 +1,55 @@
+//! The accounts of the bank, in the order of their numbers.
+
+use headwater::query::{Query, QueryError, Rows};
+use serde::{Deserialize, Serialize};
+
+use super::shown::Decimal;
+use crate::projections::Accounts;
+use crate::values::{AccountId, Limit};
+
+/// The accounts that exist, in the order of their numbers, a page at a time.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountsList {
+    /// Only those after this number: `next` of the page before.
+    pub after: Option<AccountId>,
+    /// How many at most.
+    pub limit: Limit,
+}
+
+/// A page of accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountsPage {
+    /// The accounts.
+    pub accounts: Vec<AccountLine>,
+    /// What to ask for as `after` to have the next page; none if there are no more.
+    pub next: Option<AccountId>,
+}
+
+/// An account in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Its number.
+    pub account_id: AccountId,
+    /// The name on it.
+    pub name: Option<String>,
+    /// What it holds.
+    pub balance: Decimal,
+}
+
+impl Query for AccountsList {
+    const NAME: &'static str = "AccountsList";
+    type Answer = AccountsPage;
+    type Reads = Accounts;
+
+    async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<AccountsPage>, QueryError> {
+        let sql = "SELECT account_id, name, coalesce(balance, 0) AS balance FROM accounts \
+                   WHERE account_id > ? ORDER BY account_id LIMIT ?";
+        // Nothing is less than the empty text, and every number is more.
+        let after = self.after.map_or_else(String::new, String::from);
+        let mut accounts: Vec<AccountLine> = rows.all(sql, (after, self.limit.and_one_more())).await?;
+        let more = self.limit.cut(&mut accounts);
+        let next = accounts.last().filter(|_| more).map(|last| last.account_id);
+        Ok(Some(AccountsPage { accounts, next }))
+    }
+}

@@ -1,0 +1,117 @@
+//! `inspect`: the state of one aggregate as folded from the log, at any moment.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::{CliError, CliResult, Exit};
+use super::session::{Session, blocking};
+use crate::clock::Timestamp;
+use crate::engine::{EventRow, EventsError, Inspected, Until};
+use crate::log::{LogError, StallError};
+use crate::position::{Position, Version};
+
+pub(super) const EXAMPLES: &str = "  {bin} inspect account 000001
+  {bin} inspect account 000001 --at 7 --history
+  {bin} inspect account 000001 --at 2026-01-31T12:00:00Z";
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The aggregate's type, for example account
+    aggregate: String,
+    /// The aggregate's id
+    id: String,
+    /// As it was at this version, or at this time
+    #[arg(long, value_name = "VERSION|TIME", value_parser = until)]
+    at: Option<Until>,
+    /// The events that made it as well
+    #[arg(long)]
+    history: bool,
+}
+
+fn until(text: &str) -> Result<Until, String> {
+    if let Ok(version) = text.parse::<i64>() {
+        return if version < 0 {
+            Err("a version is not negative".to_owned())
+        } else {
+            Ok(Until::Version(Version(version)))
+        };
+    }
+    text.parse::<Timestamp>()
+        .map(Until::Time)
+        .map_err(|_| "write a version, or a time such as 2026-01-31T12:00:00Z".to_owned())
+}
+
+#[derive(Serialize)]
+struct Shown {
+    aggregate: String,
+    id: String,
+    version: Version,
+    position: Option<Position>,
+    state: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<EventRow>>,
+}
+
+pub(super) async fn run(args: Args, session: &Session) -> CliResult {
+    let Args { aggregate, id, at, history } = args;
+    let engine = session.engine().await?;
+    let shown = blocking(move || -> CliResult<Shown> {
+        let gate = engine.aggregate(&aggregate)?;
+        gate.check_id(&id)?;
+        let mut events = history.then(Vec::new);
+        let keep = |row| {
+            if let Some(events) = &mut events {
+                events.push(row);
+            }
+        };
+        let Inspected { version, position, state } =
+            engine.inspect(gate.as_ref(), &id, at.unwrap_or(Until::Now), keep)?;
+        Ok(Shown { aggregate, id, version, position, state, history: events })
+    })
+    .await??;
+    show(session, &shown)
+}
+
+#[derive(Serialize)]
+struct HistoryRow<'a> {
+    version: Version,
+    occurred_at: String,
+    event: &'a str,
+    data: String,
+    command_id: String,
+}
+
+fn show(session: &Session, shown: &Shown) -> CliResult {
+    let mut output = session.output();
+    if output.json {
+        output.json(shown)?;
+        return Ok(output.flush()?);
+    }
+    let position = shown.position.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+    output.line(format!("{} {} at version {}{position}", shown.aggregate, shown.id, shown.version))?;
+    output.line(serde_json::to_string_pretty(&shown.state).map_err(CliError::failed)?)?;
+    if let Some(events) = &shown.history {
+        let rows: Vec<_> = events
+            .iter()
+            .map(|row| HistoryRow {
+                version: row.version,
+                occurred_at: row.occurred_at.to_string(),
+                event: row.event,
+                data: row.data.to_string(),
+                command_id: row.command_id.to_string(),
+            })
+            .collect();
+        output.rows(&["version", "occurred_at", "event", "data", "command_id"], &rows)?;
+    }
+    Ok(output.flush()?)
+}
+
+impl From<EventsError> for CliError {
+    fn from(error: EventsError) -> Self {
+        let exit = match &error {
+            EventsError::Stalled(StallError::Log(error)) if LogError::is_temporary(error) => Exit::Temporary,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}

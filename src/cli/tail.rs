@@ -1,0 +1,170 @@
+//! `tail`: events as JSON lines, as they come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::error::{CliError, CliResult};
+use super::session::{Session, blocking};
+use crate::clock::Timestamp;
+use crate::engine::{AggregateGate, Engine, EventRow, scan};
+use crate::log::{Isolation, Log, Record, StallError, TopicPartition};
+use crate::position::{Offset, Partition};
+
+pub(super) const EXAMPLES: &str = "  {bin} tail
+  {bin} tail account --from earliest --key 000001
+  {bin} tail account --from 2026-01-31T12:00:00Z --exit-at-end";
+
+/// How long the reading thread waits before it looks whether anybody still reads.
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+/// The most records taken at once, and held ahead of what is written.
+const AT_ONCE: usize = 1000;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Only events of this aggregate type
+    aggregate: Option<String>,
+    /// Where to begin
+    #[arg(long, value_name = "earliest|latest|TIME", default_value = "latest", value_parser = from)]
+    from: Start,
+    /// Only events of this aggregate id
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// Ends once it has shown so many
+    #[arg(long, value_name = "COUNT")]
+    max_messages: Option<u64>,
+    /// Ends at what is there now
+    #[arg(short = 'e', long)]
+    exit_at_end: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Earliest,
+    Latest,
+    Time(Timestamp),
+}
+
+fn from(text: &str) -> Result<Start, String> {
+    match text {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        time => time
+            .parse()
+            .map(Start::Time)
+            .map_err(|_| "write earliest, latest, or a time such as 2026-01-31T12:00:00Z".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: Args, session: &Session) -> CliResult {
+    let working = session.working().await?;
+    let shown = show(args, working.engine.clone(), session).await;
+    working.close().await?;
+    shown
+}
+
+async fn show(args: Args, engine: Arc<Engine>, session: &Session) -> CliResult {
+    let most = args.max_messages.unwrap_or(u64::MAX);
+    let (rows, mut received) = mpsc::channel(AT_ONCE);
+    let reading = blocking(move || Follow::begin(args, engine)?.run(&rows));
+    let showing = async {
+        let mut output = session.output();
+        let mut shown = 0;
+        while shown < most {
+            let row: EventRow = if let Ok(row) = received.try_recv() {
+                row
+            } else {
+                output.flush()?;
+                let Some(row) = received.recv().await else { break };
+                row
+            };
+            output.json(&row)?;
+            shown += 1;
+        }
+        output.flush()?;
+        // Tells the reading thread that nobody reads any more.
+        received.close();
+        CliResult::Ok(())
+    };
+    let (read, shown) = tokio::join!(reading, showing);
+    shown?;
+    read?
+}
+
+/// The reading thread's part.
+struct Follow {
+    engine: Arc<Engine>,
+    aggregates: Vec<Arc<dyn AggregateGate>>,
+    key: Option<String>,
+    exit_at_end: bool,
+    /// Each partition with the offset to begin at.
+    places: Vec<(TopicPartition, Offset)>,
+}
+
+impl Follow {
+    fn begin(args: Args, engine: Arc<Engine>) -> CliResult<Self> {
+        let aggregates = match &args.aggregate {
+            Some(name) => vec![engine.aggregate(name)?.clone()],
+            None => engine.aggregates.clone(),
+        };
+        let all: Vec<Partition> = match &args.key {
+            Some(key) => vec![engine.partition_of(key)],
+            None => (0..engine.topology.partitions).map(Partition).collect(),
+        };
+        let mut places = Vec::new();
+        for aggregate in &aggregates {
+            for partition in &all {
+                let place = aggregate.topics().events.partition(*partition);
+                let offset = start(engine.log.as_ref(), &place, args.from)?;
+                places.push((place, offset));
+            }
+        }
+        Ok(Self { engine, aggregates, key: args.key, exit_at_end: args.exit_at_end, places })
+    }
+
+    fn run(self, rows: &mpsc::Sender<EventRow>) -> CliResult {
+        if self.exit_at_end {
+            for (place, offset) in self.places.clone() {
+                scan(self.engine.log.as_ref(), place, offset, |record| self.hand_on(&record, rows))?;
+            }
+            return Ok(());
+        }
+        let mut reader = self.engine.log.reader()?;
+        reader.follow(&self.places)?;
+        while !rows.is_closed() {
+            for record in reader.poll(IDLE_WAIT, AT_ONCE)? {
+                self.hand_on(&record, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does nothing once nobody reads any more.
+    fn hand_on(&self, record: &Record, rows: &mpsc::Sender<EventRow>) -> CliResult {
+        let asked = self.key.as_ref().is_none_or(|key| record.key.as_deref() == Some(key.as_bytes()));
+        let aggregate = self.aggregates.iter().find(|aggregate| aggregate.topics().events == record.topic);
+        if let Some(aggregate) = aggregate.filter(|_| asked && !rows.is_closed()) {
+            drop(rows.blocking_send(aggregate.event(record)?));
+        }
+        Ok(())
+    }
+}
+
+fn start(log: &dyn Log, place: &TopicPartition, from: Start) -> CliResult<Offset> {
+    let bounds = log.bounds(std::slice::from_ref(place), Isolation::Committed)?[0];
+    Ok(match from {
+        Start::Earliest => bounds.low,
+        Start::Latest => bounds.end,
+        Start::Time(time) => log.offset_at(place, time)?.unwrap_or(bounds.end),
+    })
+}
+
+impl From<StallError> for CliError {
+    fn from(error: StallError) -> Self {
+        match error {
+            StallError::Log(error) => error.into(),
+            other => Self::failed(other),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Time and randomness: the only place that asks the machine for either.
+//!
+//! Everything else is given its times as values, so that a replay and the crash schedules see what the
+//! first run saw.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A moment, in microseconds since 1970-01-01T00:00:00Z; Avro's `timestamp-micros`. RFC 3339 in text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Before every moment.
+    pub const MIN: Self = Self(i64::MIN);
+
+    /// A moment given in milliseconds since 1970, as Kafka counts.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1000))
+    }
+
+    /// Milliseconds since 1970, rounded down.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This moment, later by `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+
+    /// This moment, earlier by `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(duration)))
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => time.fmt(f),
+            Err(_) => write!(f, "{} µs", self.0),
+        }
+    }
+}
+
+/// A text that is no moment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no time; write it as RFC 3339, for example 2026-01-31T12:00:00Z")]
+pub struct TimestampError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| TimestampError(text.to_owned()))?;
+        Ok(Self(time.as_microsecond()))
+    }
+}
+
+/// Where the present time comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    /// Set by a test or a crash schedule.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until it is [set](Self::set).
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
+    }
+
+    /// The present.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => {
+                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp(micros(since_1970))
+            }
+            Source::Manual(now) => Timestamp(now.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Sets a manual clock, forward or back; does nothing to the machine's.
+    pub fn set(&self, to: Timestamp) {
+        if let Source::Manual(now) = &self.0 {
+            now.store(to.0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A reading of the machine's monotonic clock, for deadlines and for measuring.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+pub fn instant() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// A new time-ordered id (UUID version 7): its first 48 bits say when it was made.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks for randomness")]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// The moment that a version-7 id carries; `None` for every other id.
+#[must_use]
+pub fn time_of_id(id: Uuid) -> Option<Timestamp> {
+    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+    let seconds = i64::try_from(seconds).ok()?;
+    Some(Timestamp(seconds.checked_mul(1_000_000)? + i64::from(nanos / 1000)))
+}
+
+/// A random number, for choosing among equals.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks for randomness")]
+pub fn random() -> u64 {
+    rand::random()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_when_it_was_made() {
+        let before = Clock::system().now();
+        let made = time_of_id(new_id()).expect("version 7");
+        assert!(made.plus(Duration::from_millis(1)) >= before);
+        assert_eq!(time_of_id(Uuid::nil()), None);
+    }
+
+    #[test]
+    fn a_time_reads_back_what_it_writes() {
+        let time: Timestamp = "2026-01-31T12:00:00.000001Z".parse().expect("a time");
+        assert_eq!(time.to_string().parse(), Ok(time));
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! Commands: wishes, and what becomes of them.
+
+mod answer;
+mod client;
+mod dead_letter;
+mod deduplication;
+mod envelope;
+mod issued;
+mod outcome;
+
+pub use answer::Answer;
+pub use client::{Client, ClientError, EncodedCommand, Order, Pending};
+pub use dead_letter::{DeadLetter, DeadLetterCode};
+pub use deduplication::{CommandKey, Deduplication, Remembered, payload_hash};
+pub use envelope::{CommandHead, Control, ReplyTo, RetryParked, SkipParked};
+pub use issued::{IssuedAtError, issued_at};
+pub use outcome::{Accepted, Failed, Failure, Outcome, OutcomeEntry, Outcomes, PayloadHash, Refused, Reply};

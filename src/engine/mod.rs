@@ -1,0 +1,75 @@
+//! The engine put together: an application's parts without their types, connected to a log, a registry
+//! and a database.
+//!
+//! An [`Application`] says what there is; an [`Engine`] is it, connected; [`Roles`] are its workers in
+//! this process. Behind this door everything goes by name, so that the faces (command line, gateway)
+//! know no application's types.
+
+mod aggregate;
+mod connect;
+mod demo;
+pub mod doctor;
+mod events;
+mod input;
+mod instance;
+mod lag;
+mod prepare;
+mod projection;
+mod query;
+mod roles;
+mod scan;
+pub mod schemas;
+pub mod topics;
+mod verify;
+
+use std::sync::Arc;
+
+pub use aggregate::{AggregateGate, AggregateType, of as aggregate};
+pub use connect::{Engine, EngineError, Place};
+pub use demo::Demo;
+pub use events::{EventRow, EventsError, Fold};
+pub use input::{BadInput, Wish, suggest};
+pub use lag::{GroupLag, LagError};
+pub use prepare::PrepareError;
+pub use projection::{ProjectionType, of as projection};
+pub use query::{AskError, QueryType, of as query};
+pub use roles::{Role, RoleError, Roles};
+pub use scan::{Inspected, Until, scan};
+
+/// What an application consists of.
+pub struct Application {
+    /// Its name.
+    pub name: &'static str,
+    /// Its aggregates.
+    pub aggregates: Vec<Arc<dyn AggregateType>>,
+    /// Its projections.
+    pub projections: Vec<Arc<dyn ProjectionType>>,
+    /// Its queries.
+    pub queries: Vec<Arc<dyn QueryType>>,
+    /// The load of its `demo`.
+    pub demo: Option<Arc<dyn Demo>>,
+}
+
+impl Application {
+    /// An application of this name, without parts.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, aggregates: Vec::new(), projections: Vec::new(), queries: Vec::new(), demo: None }
+    }
+
+    /// The projection of this name.
+    pub fn find_projection(&self, name: &str) -> Result<&Arc<dyn ProjectionType>, BadInput> {
+        self.projections.iter().find(|projection| projection.name() == name).ok_or_else(|| {
+            let hint = suggest(name, self.projections.iter().map(|projection| projection.name()));
+            BadInput::at("", format!("there is no projection {name:?}{hint}"))
+        })
+    }
+
+    /// The query of this name.
+    pub fn find_query(&self, name: &str) -> Result<&Arc<dyn QueryType>, BadInput> {
+        self.queries.iter().find(|query| query.name() == name).ok_or_else(|| {
+            let hint = suggest(name, self.queries.iter().map(|query| query.name()));
+            BadInput::at("", format!("there is no query {name:?}{hint}"))
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! A projection without its type.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::Recorded;
+use crate::projection::replay::{self, Plan, Target};
+use crate::projection::worker::{Worker, WorkerParts, WorkerSettings};
+use crate::projection::{
+    Changes, Events, Projection, ReplayError, Shape, ShapeError, Tables, Views, WorkerError, shape_of,
+};
+use crate::verify::{self, Database, Findings, Scope, VerifyError, ViewCounts};
+
+/// A projection type.
+#[async_trait]
+pub trait ProjectionType: Send + Sync {
+    /// The name of its view.
+    fn name(&self) -> &'static str;
+    /// The shape of its tables.
+    fn shape(&self) -> Result<Shape, ShapeError>;
+    /// Holds its view to its events. Blocks.
+    fn verify(&self, scope: &Scope<'_>, on: &Database<'_>, findings: &mut Findings) -> Result<ViewCounts, VerifyError>;
+    /// Starts a worker. To be called within a tokio runtime that lives as long as the worker.
+    async fn start(&self, views: &Views, parts: WorkerParts) -> Result<Worker, WorkerError>;
+    /// Where a replay would set each partition. Changes nothing.
+    async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError>;
+    /// Does what a plan says.
+    async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError>;
+}
+
+/// A projection without its type.
+#[must_use]
+pub fn of<P: Projection>(projection: P) -> Arc<dyn ProjectionType> {
+    Arc::new(Erased(Arc::new(projection)))
+}
+
+struct Erased<P>(Arc<P>);
+
+#[async_trait]
+impl<P: Projection> ProjectionType for Erased<P> {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn shape(&self) -> Result<Shape, ShapeError> {
+        shape_of::<P>()
+    }
+
+    fn verify(&self, scope: &Scope<'_>, on: &Database<'_>, findings: &mut Findings) -> Result<ViewCounts, VerifyError> {
+        verify::view(scope, on, &*self.0, findings)
+    }
+
+    async fn start(&self, views: &Views, parts: WorkerParts) -> Result<Worker, WorkerError> {
+        Worker::start(Shared(self.0.clone()), views, parts, WorkerSettings::default()).await
+    }
+
+    async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError> {
+        replay::plan::<P>(views, parts, target).await
+    }
+
+    async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError> {
+        replay::apply::<P>(views, plan).await
+    }
+}
+
+/// A projection that several workers, one after the other, take hold of.
+struct Shared<P>(Arc<P>);
+
+impl<P: Projection> Projection for Shared<P> {
+    const NAME: &'static str = P::NAME;
+    type Source = P::Source;
+
+    fn tables() -> Tables {
+        P::tables()
+    }
+
+    fn project(&self, event: &Recorded<Events<Self>>, rows: &mut Changes) {
+        self.0.project(event, rows);
+    }
+}

@@ -1,0 +1,100 @@
+//! A query without its type: fields as JSON in, the answer as JSON out.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::BadInput;
+use crate::position::Position;
+use crate::projection::{ShapeError, Views};
+use crate::query::{Answer, Projections, Query, QueryError};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Its fields break a rule.
+    #[error(transparent)]
+    Input(#[from] BadInput),
+    /// It was not answered.
+    #[error(transparent)]
+    Query(QueryError),
+}
+
+impl From<QueryError> for AskError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Invalid { field, reason } => BadInput::at(format!("/{field}"), reason).into(),
+            other => Self::Query(other),
+        }
+    }
+}
+
+/// A query type.
+#[async_trait]
+pub trait QueryType: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// The aggregates whose events its views fold.
+    fn sources(&self) -> Result<Vec<&'static str>, ShapeError>;
+    /// Answers it, once its views have reached every position in `at`; waits at most `wait` for it.
+    async fn ask(
+        &self,
+        views: &Views,
+        fields: Value,
+        at: &[Position],
+        wait: Duration,
+    ) -> Result<Answer<Value>, AskError>;
+}
+
+/// The query `Q` without its type.
+#[must_use]
+pub fn of<Q: Query>() -> Arc<dyn QueryType> {
+    Arc::new(Erased::<Q>(PhantomData))
+}
+
+struct Erased<Q>(PhantomData<fn() -> Q>);
+
+#[async_trait]
+impl<Q: Query> QueryType for Erased<Q> {
+    fn name(&self) -> &'static str {
+        Q::NAME
+    }
+
+    fn sources(&self) -> Result<Vec<&'static str>, ShapeError> {
+        let mut sources: Vec<_> = Q::Reads::shapes()?.iter().flat_map(|shape| shape.sources.clone()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        Ok(sources)
+    }
+
+    async fn ask(
+        &self,
+        views: &Views,
+        fields: Value,
+        at: &[Position],
+        wait: Duration,
+    ) -> Result<Answer<Value>, AskError> {
+        let query: Q = serde_path_to_error::deserialize(fields).map_err(|error| {
+            let pointer = pointer(error.path());
+            BadInput::at(pointer, error.into_inner().to_string())
+        })?;
+        let Answer { answer, positions, flags } = views.ask(query, at, wait).await?;
+        let as_json = |answer| serde_json::to_value(answer).map_err(|error| QueryError::Row(error.to_string()));
+        Ok(Answer { answer: answer.map(as_json).transpose()?, positions, flags })
+    }
+}
+
+/// As a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}

@@ -1,0 +1,187 @@
+//! The workers of this process.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
+
+use super::aggregate::Parts;
+use super::instance::Instance;
+use super::{Engine, EngineError};
+use crate::aggregate::HandOffTargets;
+use crate::aggregate::processor::{LaneError, Processor};
+use crate::projection::WorkerError;
+use crate::projection::worker::Worker;
+
+/// What a worker can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Judges commands.
+    Commands,
+    /// Folds events into views.
+    Projections,
+}
+
+impl Role {
+    /// Every role there is.
+    pub const ALL: [Self; 2] = [Self::Commands, Self::Projections];
+}
+
+/// Why a worker ended, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// What it works on is not ready.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// It has no name of its own.
+    #[error("this worker cannot be named: {0}; set `instance`")]
+    Instance(#[source] io::Error),
+    /// A command processor.
+    #[error("commands of {aggregate}: {source}")]
+    Commands {
+        /// The aggregate.
+        aggregate: &'static str,
+        /// Why it ended.
+        source: LaneError,
+    },
+    /// A projection worker.
+    #[error("view {view}: {source}")]
+    Projections {
+        /// The view.
+        view: &'static str,
+        /// Why it ended.
+        source: WorkerError,
+    },
+    /// A task of the runtime was cancelled or panicked.
+    #[error("a worker's task ended early: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// Running workers. Dropping them stops them.
+pub struct Roles {
+    processors: Vec<(&'static str, Processor)>,
+    workers: Vec<RunningWorker>,
+    /// Kept until the last worker has left.
+    instance: Instance,
+}
+
+/// A projection worker, watched by a task that ends when it has ended.
+struct RunningWorker {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), RoleError>>,
+}
+
+impl RunningWorker {
+    fn watch(mut worker: Worker) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let view = worker.view();
+        let ended = tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = worker.ended() => Some(ended),
+                _ = stopped => None,
+            };
+            let ended = if let Some(ended) = ended {
+                ended
+            } else {
+                worker.stop();
+                worker.ended().await
+            };
+            ended.map_err(|source| RoleError::Projections { view, source })
+        });
+        Self { stop, ended }
+    }
+}
+
+impl Roles {
+    /// Starts these roles.
+    pub async fn start(engine: &Arc<Engine>, roles: &[Role]) -> Result<Self, RoleError> {
+        let of = engine.clone();
+        let instance = tokio::task::spawn_blocking(move || {
+            of.require_ready()?;
+            let given = of.settings.instance.as_deref();
+            Instance::claim(given, &of.settings.state()).map_err(RoleError::Instance)
+        });
+        let mut running = Self { processors: Vec::new(), workers: Vec::new(), instance: instance.await?? };
+        if roles.contains(&Role::Projections) {
+            running.start_projections(engine).await?;
+        }
+        if roles.contains(&Role::Commands) {
+            let (of, instance) = (engine.clone(), running.instance.name().to_owned());
+            running.processors = tokio::task::spawn_blocking(move || start_commands(&of, &instance)).await??;
+        }
+        Ok(running)
+    }
+
+    async fn start_projections(&mut self, engine: &Engine) -> Result<(), RoleError> {
+        for projection in &engine.app.projections {
+            let view = projection.name();
+            let failed = |source: WorkerError| RoleError::Projections { view, source };
+            let views = engine.views().await.map_err(|error| failed(error.into()))?;
+            let parts = engine.worker_parts(Some(self.instance.name().to_owned()));
+            let worker = projection.start(views, parts).await.map_err(failed)?;
+            self.workers.push(RunningWorker::watch(worker));
+        }
+        Ok(())
+    }
+
+    /// Whether a worker has ended, which it only does by itself when it cannot go on.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let processor_ended = self.processors.iter().any(|(_, processor)| processor.has_ended());
+        processor_ended || self.workers.iter().any(|worker| worker.ended.is_finished())
+    }
+
+    /// Finishes what is under way, leaves the groups, and says the first error.
+    pub async fn stop(self) -> Result<(), RoleError> {
+        let Self { processors, workers, instance } = self;
+        for (_, processor) in &processors {
+            processor.stop();
+        }
+        let mut ended = Vec::new();
+        for RunningWorker { stop, ended: watching } in workers {
+            // One that has ended by itself listens no more.
+            let _ = stop.send(());
+            ended.push(watching);
+        }
+        let joined = tokio::task::spawn_blocking(move || join(processors));
+        let mut first = joined.await?;
+        for watching in ended {
+            first = first.and(watching.await?);
+        }
+        drop(instance);
+        first
+    }
+}
+
+fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, Processor)>, RoleError> {
+    let mut targets = HandOffTargets::new(engine.topology.partitions);
+    for aggregate in &engine.aggregates {
+        aggregate.add_to(&mut targets);
+    }
+    let parts = Parts {
+        log: engine.log.clone(),
+        topology: engine.topology.clone(),
+        targets,
+        clock: engine.clock.clone(),
+        settings: engine.settings.processor.clone(),
+        instance: instance.to_owned(),
+    };
+    let mut processors = Vec::new();
+    for aggregate in &engine.aggregates {
+        let name = aggregate.name();
+        let started = aggregate.start(parts.clone());
+        processors.push((name, started.map_err(|source| RoleError::Commands { aggregate: name, source })?));
+    }
+    Ok(processors)
+}
+
+fn join(processors: Vec<(&'static str, Processor)>) -> Result<(), RoleError> {
+    let mut first = Ok(());
+    for (aggregate, processor) in processors {
+        first = first.and(processor.join().map_err(|source| RoleError::Commands { aggregate, source }));
+    }
+    first
+}

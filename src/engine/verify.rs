@@ -1,0 +1,32 @@
+//! Audits all of an application: every aggregate's topics, and every view.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::Engine;
+use crate::verify::{Database, Findings, Report, Scope, VerifyError};
+
+impl Engine {
+    /// Holds the log and the views to what must always hold; `progress` is told how many more records were
+    /// read. Workers may go on meanwhile. Blocks; `runtime` is where the database of the views is spoken
+    /// to.
+    pub fn verify(&self, runtime: &Handle, progress: &dyn Fn(u64)) -> Result<Report, VerifyError> {
+        let stall = Duration::from_secs(self.settings.processor.stall_seconds);
+        let scope = Scope { log: self.log.as_ref(), topology: &self.topology, stall, progress };
+        let mut findings = Findings::default();
+        let projections = &self.app.projections;
+        // A database that is away is told before the log is read, not after.
+        let views = if projections.is_empty() { None } else { Some(runtime.block_on(self.views())?) };
+        let audited = self.aggregates.iter().map(|aggregate| aggregate.verify(&scope, &mut findings));
+        let aggregates = audited.collect::<Result<Vec<_>, VerifyError>>()?;
+        let mut counts = Vec::new();
+        if let Some(views) = views {
+            let on = Database { views, runtime, registry: &self.registry };
+            for projection in projections {
+                counts.push(projection.verify(&scope, &on, &mut findings)?);
+            }
+        }
+        Ok(Report::new(findings, aggregates, counts))
+    }
+}

@@ -1,0 +1,86 @@
+//! Headwater: a Kafka-native event-sourcing engine.
+//!
+//! A team writes its domain as pure functions; [`App`] makes of them one binary whose roles are
+//! consumer-group workers. The Kafka log is event store and event stream at once.
+//!
+//! # The way of a command
+//!
+//! ```text
+//!  command::Client · any Kafka producer
+//!        │  a command, keyed by its aggregate's id                        command/    schema/
+//!        ▼
+//!  <app>.<aggregate>.commands
+//!        │  a lane polls it, recognises repeats, asks the aggregate       aggregate/processor/
+//!        ▼
+//!  ONE Kafka transaction: events · outcomes · replies · commands          log/
+//!  handed on · the offset of the command
+//!        │  the projection's worker folds the events                      event/    projection/
+//!        ▼
+//!  ONE SQL transaction: rows · the offset of the events                   store/sql/
+//!        │
+//!        ▼
+//!  a query, which may wait for the position in the reply                  query/
+//! ```
+//!
+//! # The rooms
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`clock`], [`position`], [`topology`] | times and ids · versions, sequences, offsets · topics and partitions |
+//! | [`log`] | the port to the log, and its adapters `log/kafka` and `log/embedded` |
+//! | [`schema`] | messages, envelopes, Avro, the registry, JSON |
+//! | [`command`] | the envelope, the outcome, deduplication, the client |
+//! | [`event`] | recorded events, snapshots and checkpoints |
+//! | [`aggregate`] | the [`Aggregate`] trait, and the processor that runs it |
+//! | [`projection`], [`query`] | events to rows, rows to answers |
+//! | [`store`] | the databases behind the views: `PostgreSQL` and `SQLite` |
+//! | [`verify`] | the audit of the log and of the views |
+//! | [`engine`] | all of it put together without its types, as the faces see it |
+//! | `cli/`, [`App`] | the command line, and the application |
+//! | [`testing`] | given/when/then, the triple shuffle, faults between engine and log |
+//!
+//! A room imports only what stands before it, and the flow sees ports, never adapters. Nothing but
+//! `log/kafka` knows librdkafka, nothing but `schema` knows Avro, nothing but `store/sql` knows SQL
+//! drivers, nothing but `cli` knows the command line, and nothing but [`clock`] asks for the time.
+//!
+//! # What always holds
+//!
+//! 1. Every command that was acknowledged has exactly one outcome.
+//! 2. Versions of an aggregate are 1..n, sequences of a partition too.
+//! 3. Nothing of an aborted transaction is ever seen: not in state, not in a view, not in a reply.
+//! 4. State is the fold of the events, at every prefix, whatever was cached, snapshotted or restored.
+//! 5. A view is the fold of the events up to its stored offset.
+//! 6. A stale owner commits nothing.
+//! 7. Memory is bounded: queues, batches, caches, windows. What grows with the number of aggregates is
+//!    said where it does.
+//! 8. Every refusal to go on says what happened, where, and what to do.
+
+pub mod aggregate;
+mod app;
+mod cli;
+pub mod clock;
+pub mod command;
+pub mod engine;
+pub mod event;
+pub mod log;
+pub mod position;
+pub mod projection;
+pub mod query;
+pub mod schema;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
+pub mod testing;
+pub mod topology;
+pub mod verify;
+
+pub use aggregate::{Aggregate, Context, Decision, EventContext, Refusal};
+pub use app::App;
+pub use event::Recorded;
+pub use projection::Projection;
+pub use query::Query;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,70 @@
+//! Projections: events folded into SQL tables that answer queries.
+//!
+//! A [`Projection`] says which tables there are and what each event changes in them. The engine does
+//! the rest: a [worker] reads the events, checks that none is missing or there twice, and
+//! writes changes and offsets in one SQL transaction. A view is the fold of its events up to the offset
+//! stored beside it, whatever crashes when.
+
+mod batch;
+mod changes;
+mod error;
+mod model;
+mod names;
+pub mod replay;
+mod resolve;
+mod source;
+mod tables;
+mod value;
+mod versions;
+mod views;
+pub mod worker;
+
+pub use batch::{Advance, Batch, ParkedEvent, Parking};
+pub(crate) use batch::{OnceDelta, RowDelta, SumKey, TableDelta};
+pub use changes::{Changes, OnceChange, RowChange};
+pub use error::{ChangeError, ReplayError, ShapeError, StopReason, ViewError, WorkerError};
+pub use model::TableContents;
+pub(crate) use model::{Model, Row, key_value};
+pub(crate) use resolve::key as resolve_key;
+pub(crate) use source::{Decoder, ReadError};
+pub use source::{OneOf2, OneOf3, Source};
+pub(crate) use tables::COMPLETE_TO;
+pub use tables::{Column, Shape, Table, TableKind, Tables};
+pub use value::{ColumnType, Key, KeyPart, RowKey, Value};
+pub use versions::Versions;
+pub use views::{
+    Applied, Cell, Epoch, Move, ParkedAggregate, Progress, Reading, Reset, Selected, SourcePartition, StoredPosition,
+    ViewStore, Views,
+};
+
+use crate::event::Recorded;
+
+/// The events that a projection folds.
+pub type Events<P> = <<P as Projection>::Source as Source>::Event;
+
+/// Events folded into tables.
+///
+/// `project` is pure: the same event gives the same changes. It need not care for order or repeats as
+/// long as it keeps to facts, versioned columns and rows written once; that it does is proven by
+/// [`testing::triple_shuffle`](crate::testing::triple_shuffle).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a projection",
+    note = "implement `headwater::projection::Projection`: NAME, Source, tables and project"
+)]
+pub trait Projection: Send + Sync + 'static {
+    /// The name of the view: lower case letters, digits and `_`.
+    const NAME: &'static str;
+    /// Whose events it folds: an aggregate, or a tuple of aggregates.
+    type Source: Source;
+
+    /// The present shape of its tables.
+    fn tables() -> Tables;
+
+    /// What an event changes.
+    fn project(&self, event: &Recorded<Events<Self>>, rows: &mut Changes);
+}
+
+/// The checked shape of a projection's tables.
+pub fn shape_of<P: Projection>() -> Result<Shape, ShapeError> {
+    Shape::check(P::NAME, P::Source::aggregates(), P::tables())
+}

@@ -1,0 +1,179 @@
+//! The task of a worker that writes batches to the database.
+//!
+//! A transaction that fails is tried again for as long as its batch is worth anything, with growing
+//! pauses; meanwhile the queue fills and the thread pauses its partitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::WorkerSettings;
+use super::link::{Control, Job, Located, Report, Write};
+use crate::clock::{self, Clock, Timestamp};
+use crate::projection::{Applied, Batch, Progress, Shape, ViewError, Views};
+
+/// Batches are merged until they are this large, in bytes of events.
+const LARGEST_BATCH: usize = 32 * 1024 * 1024;
+/// How much may be said before the thread listens. It listens between any two jobs.
+const REPORTS: usize = 64;
+
+pub struct Applier {
+    views: Views,
+    shape: Arc<Shape>,
+    control: Arc<Control>,
+    clock: Clock,
+    settings: WorkerSettings,
+    jobs: mpsc::Receiver<Job>,
+    reports: crossbeam_channel::Sender<Report>,
+}
+
+impl Applier {
+    pub fn new(
+        views: Views,
+        shape: &Arc<Shape>,
+        control: &Arc<Control>,
+        clock: Clock,
+        settings: WorkerSettings,
+    ) -> (mpsc::Sender<Job>, crossbeam_channel::Receiver<Report>, Self) {
+        let (sender, jobs) = mpsc::channel(settings.queued_batches.max(1));
+        let (reports, receiver) = crossbeam_channel::bounded(settings.queued_batches + REPORTS);
+        let (shape, control) = (shape.clone(), control.clone());
+        (sender, receiver, Self { views, shape, control, clock, settings, jobs, reports })
+    }
+
+    /// Writes until the thread drops its end of the queue.
+    pub async fn run(mut self) {
+        let mut check = tokio::time::interval(self.settings.reset_check);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                job = self.jobs.recv() => match job {
+                    Some(Job::Write(write)) => self.write(write).await,
+                    Some(Job::Locate) => self.locate().await,
+                    None => return,
+                },
+                _ = check.tick() => self.look_for_resets().await,
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // There is room for the few jobs that can be under way; without a thread nobody needs to know.
+        let _ = self.reports.try_send(report);
+    }
+
+    /// A reset shows in the next batch; but an idle view has none.
+    async fn look_for_resets(&self) {
+        match self.progress().await {
+            Ok(progress) => {
+                self.control.set_status(|status| status.database = None);
+                // The thread may be busy; what it has not read yet says enough.
+                if self.reports.len() < REPORTS / 2 {
+                    self.report(Report::Progress(progress));
+                }
+            }
+            Err(reason) => self.complain(&reason),
+        }
+    }
+
+    async fn progress(&self) -> Result<Progress, String> {
+        let progress = tokio::time::timeout(self.settings.hand_over, self.views.store().progress(&self.shape));
+        progress.await.map_err(|_| "it does not answer".to_owned())?.map_err(|error| error.to_string())
+    }
+
+    async fn locate(&self) {
+        let limit = self.settings.parked_aggregates;
+        let located: Result<Located, String> = async {
+            let progress = self.progress().await?;
+            let parked = tokio::time::timeout(self.settings.hand_over, self.views.store().parked(&self.shape, limit));
+            let parked = parked.await.map_err(|_| "it does not answer".to_owned())?;
+            Ok(Located { progress, parked: parked.map_err(|error| error.to_string())? })
+        }
+        .await;
+        match &located {
+            Ok(_) => self.control.set_status(|status| status.database = None),
+            Err(reason) => self.complain(reason),
+        }
+        self.report(Report::Located(located));
+    }
+
+    /// Writes a batch, and those that wait behind it as far as they fit.
+    async fn write(&mut self, first: Write) {
+        let Write { mut number, mut batch, mut newest, mut bytes } = first;
+        if self.control.is_discarded(number) {
+            return self.report(Report::Done(number));
+        }
+        let mut locate = false;
+        while !locate && batch.events() < self.settings.batch_events && bytes < LARGEST_BATCH {
+            match self.jobs.try_recv() {
+                Ok(Job::Write(next)) => {
+                    number = next.number;
+                    if !self.control.is_discarded(number) {
+                        (newest, bytes) = (newest.max(next.newest), bytes + next.bytes);
+                        batch.merge(next.batch);
+                    }
+                }
+                Ok(Job::Locate) => locate = true,
+                Err(_) => break,
+            }
+        }
+        let report = self.write_for_sure(&batch, number, newest).await;
+        self.report(report);
+        if locate {
+            self.locate().await;
+        }
+    }
+
+    /// Tries until it is written or worthless.
+    async fn write_for_sure(&self, batch: &Batch, number: u64, newest: Timestamp) -> Report {
+        let (least, most) = self.settings.retry;
+        let pauses = ExponentialBuilder::default().with_min_delay(least).with_max_delay(most).with_jitter();
+        let mut pauses = pauses.without_max_times().build();
+        while !self.control.is_discarded(number) {
+            let begun = clock::instant();
+            let applied = tokio::time::timeout(self.settings.transaction_limit, self.views.store().apply(batch)).await;
+            match applied {
+                Ok(Ok(Applied::Done)) => {
+                    self.measure(batch.events(), begun.elapsed(), newest);
+                    self.control.set_status(|status| status.database = None);
+                    self.views.has_changed(self.control.view());
+                    return Report::Done(number);
+                }
+                Ok(Ok(Applied::Moved)) => return Report::Moved(number),
+                Ok(Err(error)) => self.complain(&describe(&error)),
+                Err(_) => self.complain("a transaction did not end in time"),
+            }
+            let pause = pauses.next().unwrap_or(most);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.control.changed() => {}
+            }
+        }
+        Report::Done(number)
+    }
+
+    fn complain(&self, reason: &str) {
+        let view = self.control.view();
+        tracing::warn!(view, reason, "the view's database does not take what was folded; trying again");
+        metrics::counter!("headwater_view_retries_total", "view" => view).increment(1);
+        self.control.set_status(|status| status.database = Some(format!("view {view}: {reason}")));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
+    fn measure(&self, events: usize, took: Duration, newest: Timestamp) {
+        let view = self.control.view();
+        metrics::counter!("headwater_view_events_total", "view" => view).increment(events as u64);
+        metrics::histogram!("headwater_view_batch_events", "view" => view).record(events as f64);
+        metrics::histogram!("headwater_view_apply_ms", "view" => view).record(took.as_secs_f64() * 1000.0);
+        let delay = self.clock.now().since(newest);
+        metrics::gauge!("headwater_view_delay_ms", "view" => view).set(delay.as_secs_f64() * 1000.0);
+    }
+}
+
+/// An error that trying again will not mend is said as one.
+fn describe(error: &ViewError) -> String {
+    if error.is_temporary() { error.to_string() } else { format!("{error}; this will not pass by itself") }
+}

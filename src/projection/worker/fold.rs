@@ -1,0 +1,192 @@
+//! Folds records: decodes, checks, projects, and parks what fails.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+use super::WorkerSettings;
+use super::partition::At;
+use super::versions::LastVersions;
+use crate::clock::{Clock, Timestamp};
+use crate::event::Recorded;
+use crate::log::{Record, TopicPartition};
+use crate::projection::source::{Decoder, ReadError};
+use crate::projection::{
+    Advance, Batch, Changes, Events, ParkedAggregate, ParkedEvent, Projection, Shape, SourcePartition, StopReason,
+};
+
+/// What folding a record came to.
+#[derive(Debug)]
+pub enum Folded {
+    /// It is in the batch.
+    Taken,
+    /// It cannot be read yet.
+    NotYet(String),
+    /// It must not be passed over.
+    Stopped(StopReason),
+}
+
+/// Folds the records of one worker.
+pub struct Fold<P: Projection> {
+    projection: P,
+    /// One for each aggregate, in the order of the shape's sources.
+    decoders: Vec<Decoder<Events<P>>>,
+    shape: Arc<Shape>,
+    clock: Clock,
+    settings: WorkerSettings,
+    versions: LastVersions,
+    parked: HashSet<(&'static str, String)>,
+    batch: Batch,
+    newest: Timestamp,
+}
+
+impl<P: Projection> Fold<P> {
+    pub fn new(
+        projection: P,
+        decoders: Vec<Decoder<Events<P>>>,
+        shape: &Arc<Shape>,
+        clock: Clock,
+        settings: WorkerSettings,
+    ) -> Self {
+        Self {
+            projection,
+            decoders,
+            shape: shape.clone(),
+            clock,
+            settings,
+            versions: LastVersions::default(),
+            parked: HashSet::new(),
+            batch: Batch::new(shape),
+            newest: Timestamp::MIN,
+        }
+    }
+
+    pub const fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Forgets what is under way.
+    pub fn begin_anew(&mut self) {
+        self.batch = Batch::new(&self.shape);
+        self.newest = Timestamp::MIN;
+        self.versions.clear();
+        self.parked.clear();
+    }
+
+    /// These aggregates are parked, besides those that were parked since.
+    pub fn add_parked(&mut self, parked: &[ParkedAggregate]) {
+        self.parked.extend(parked.iter().map(|it| (it.source.aggregate, it.aggregate_id.clone())));
+    }
+
+    /// A partition goes on with what was folded.
+    pub fn advance(&mut self, source: SourcePartition, advance: Advance) {
+        self.batch.advance(source, advance);
+    }
+
+    /// Folds one record of a partition that is at `at`.
+    pub fn fold(&mut self, source: SourcePartition, place: &TopicPartition, at: &mut At, record: &Record) -> Folded {
+        let offset = record.offset;
+        let aggregate = self.shape.sources.iter().position(|it| *it == source.aggregate);
+        let Some(decoder) = aggregate.and_then(|aggregate| self.decoders.get(aggregate)) else {
+            return Folded::NotYet(format!("{place} is no topic of this projection"));
+        };
+        let event = match decoder.decode(record) {
+            Ok(event) => event,
+            Err(ReadError::Key) => return Folded::Stopped(StopReason::Key { partition: place.clone(), offset }),
+            Err(ReadError::Value(reason)) if reason.is_temporary() => {
+                return Folded::NotYet(format!("{place} offset {offset}: {reason}"));
+            }
+            Err(ReadError::Value(reason)) => {
+                return Folded::Stopped(StopReason::Undecodable { partition: place.clone(), offset, reason });
+            }
+        };
+        if let Err(reason) = self.check(place, at, &event) {
+            return Folded::Stopped(reason);
+        }
+        if let Err(reason) = self.project(source, place, &event) {
+            return Folded::Stopped(reason);
+        }
+        (at.next, at.sequence) = (offset.next(), event.sequence);
+        self.newest = self.newest.max(event.occurred_at);
+        Folded::Taken
+    }
+
+    fn check(&mut self, place: &TopicPartition, at: &At, event: &Recorded<Events<P>>) -> Result<(), StopReason> {
+        let gap = |what, last, found| StopReason::Gap {
+            partition: place.clone(),
+            offset: event.offset,
+            aggregate_id: event.aggregate_id.clone(),
+            what,
+            last,
+            found,
+        };
+        if event.sequence != at.sequence.next() {
+            return Err(gap("sequence", at.sequence.0, event.sequence.0));
+        }
+        let follows = self.versions.follow(event.aggregate, &event.aggregate_id, event.version);
+        follows.map_err(|last| gap("version", last.0, event.version.0))
+    }
+
+    fn project(
+        &mut self,
+        source: SourcePartition,
+        place: &TopicPartition,
+        event: &Recorded<Events<P>>,
+    ) -> Result<(), StopReason> {
+        if !self.parked.is_empty() && self.parked.contains(&(event.aggregate, event.aggregate_id.clone())) {
+            self.batch.park(source, &event.aggregate_id, event.offset, None);
+            return Ok(());
+        }
+        let mut reason = String::new();
+        for _ in 0..self.settings.attempts.max(1) {
+            match self.try_project(source, event) {
+                Ok(()) => return Ok(()),
+                Err(error) => reason = error,
+            }
+        }
+        self.park(source, place, event, reason)
+    }
+
+    fn try_project(&mut self, source: SourcePartition, event: &Recorded<Events<P>>) -> Result<(), String> {
+        let mut changes = Changes::new();
+        let project = AssertUnwindSafe(|| self.projection.project(event, &mut changes));
+        catch_unwind(project).map_err(|panic| format!("it panicked: {}", panic_text(&*panic)))?;
+        self.batch.absorb(source, changes).map_err(|error| error.to_string())
+    }
+
+    fn park(
+        &mut self,
+        source: SourcePartition,
+        place: &TopicPartition,
+        event: &Recorded<Events<P>>,
+        reason: String,
+    ) -> Result<(), StopReason> {
+        let (view, id, offset) = (P::NAME, event.aggregate_id.as_str(), event.offset.0);
+        let parked = self.parked.len();
+        if parked >= self.settings.parked_aggregates {
+            return Err(StopReason::Parked { partition: place.clone(), offset: event.offset, parked });
+        }
+        tracing::error!(view, aggregate = event.aggregate, id, %place, offset, reason, "an aggregate is parked");
+        self.parked.insert((event.aggregate, event.aggregate_id.clone()));
+        let (sequence, version) = (event.sequence, event.version);
+        // A database does not take every text.
+        let reason = reason.replace('\0', "\u{fffd}");
+        let first = ParkedEvent { offset: event.offset, sequence, version, reason, at: self.clock.now() };
+        self.batch.park(source, id, event.offset, Some(first));
+        Ok(())
+    }
+
+    /// What was folded since the last call, with the time of its youngest event.
+    pub fn take(&mut self) -> (Batch, Timestamp) {
+        (
+            std::mem::replace(&mut self.batch, Batch::new(&self.shape)),
+            std::mem::replace(&mut self.newest, Timestamp::MIN),
+        )
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
+}

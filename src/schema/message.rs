@@ -1,0 +1,149 @@
+//! What ties a Rust type to its `.avsc` files: [`Message`], [`Head`], [`Record`] and the macros
+//! [`messages!`](crate::messages) and [`state!`](crate::state).
+//!
+//! A type and its schema say the same thing twice. They promise to agree field by field;
+//! [`check`](super::check) holds them to it in tests and at start.
+//!
+//! What to know when writing such a type: a newtype is `#[serde(transparent)]` or `try_from`/`into`
+//! (a plain newtype would be a record of its own in Avro); `long` is `i64`, `int` is `i32`, `bytes` is
+//! [`bytes::Bytes`]; `["null", X]` is `Option<X>`; any other union is an enum with one newtype variant
+//! for each branch, in order; an Avro enum is an enum of unit variants; a struct, and nothing else, is a
+//! record of the same name. There are no recursive types.
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// One `.avsc` file and the message it describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageSchema {
+    /// The message's type name: the Rust type's, the record's and the file's.
+    pub name: &'static str,
+    /// The text of the file.
+    pub avsc: &'static str,
+    /// Whether only the engine may send it: hand-offs, sagas and controls.
+    pub internal: bool,
+}
+
+impl MessageSchema {
+    /// The schema of the message `name`.
+    #[must_use]
+    pub const fn new(name: &'static str, avsc: &'static str) -> Self {
+        Self { name, avsc, internal: false }
+    }
+
+    /// The same, not to be offered to clients.
+    #[must_use]
+    pub const fn internal(self) -> Self {
+        Self { internal: true, ..self }
+    }
+}
+
+/// A message or a state: what may stand in the `data` of an envelope.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no message",
+    note = "tie an enum of messages to its schemas with `headwater::messages!`, a state with `headwater::state!`"
+)]
+pub trait Message: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    /// Of an enum one for each variant, in the variants' order; of a state exactly one.
+    const SCHEMAS: &'static [MessageSchema];
+}
+
+/// The fields of an envelope, all but its `data`. The Rust type's name in serde is [`NAME`](Self::NAME).
+pub trait Head: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    /// The envelope's type name, to which the topic's namespace is added.
+    const NAME: &'static str;
+    /// A record with the envelope's fields, all but `data`.
+    const AVSC: &'static str;
+}
+
+/// A record that is the whole value of a topic of the engine's own.
+pub trait Record: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    /// Its type name, in the namespace `headwater`.
+    const NAME: &'static str;
+    /// Its schema.
+    const AVSC: &'static str;
+}
+
+/// The engine has no messages of its own on this topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Never {}
+
+impl Message for Never {
+    const SCHEMAS: &'static [MessageSchema] = &[];
+}
+
+/// Ties an enum to one `.avsc` file for each variant. Each variant holds the struct of the same name,
+/// which is in scope and derives `Clone`, `Debug`, `PartialEq`, `Serialize` and `Deserialize`.
+///
+/// The folder is seen from the crate's root. `internal` before a variant keeps it from clients.
+///
+/// ```ignore
+/// messages! {
+///     /// What may be asked of an account.
+///     pub enum Command in "schemas/bank/account/commands" { DepositFunds, internal OpenAccount }
+/// }
+/// ```
+#[macro_export]
+macro_rules! messages {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident in $dir:literal { $($variants:tt)* }) => {
+        $crate::messages!(@next [$(#[$meta])* $vis enum $name in $dir] [] $($variants)*);
+    };
+    (@next $head:tt [$($done:tt)*] $(#[$meta:meta])* internal $variant:ident $(, $($rest:tt)*)?) => {
+        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [.internal()] }] $($($rest)*)?);
+    };
+    (@next $head:tt [$($done:tt)*] $(#[$meta:meta])* $variant:ident $(, $($rest:tt)*)?) => {
+        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [] }] $($($rest)*)?);
+    };
+    (@next [$(#[$meta:meta])* $vis:vis enum $name:ident in $dir:literal]
+        [$({ [$(#[$variant_meta:meta])*] $variant:ident [$($internal:tt)*] })*]) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        $vis enum $name {
+            $(
+                $(#[$variant_meta])*
+                #[doc = concat!("See [`", stringify!($variant), "`].")]
+                $variant($variant),
+            )*
+        }
+
+        $(
+            impl ::core::convert::From<$variant> for $name {
+                fn from(message: $variant) -> Self {
+                    Self::$variant(message)
+                }
+            }
+        )*
+
+        impl $crate::schema::Message for $name {
+            const SCHEMAS: &'static [$crate::schema::MessageSchema] = &[
+                $(
+                    $crate::schema::MessageSchema::new(
+                        stringify!($variant),
+                        include_str!(concat!(
+                            env!("CARGO_MANIFEST_DIR"), "/", $dir, "/", stringify!($variant), ".avsc"
+                        )),
+                    )$($internal)*,
+                )*
+            ];
+        }
+    };
+}
+
+/// Ties a state to its `.avsc` file, which has the type's name.
+///
+/// ```ignore
+/// state! { Account in "schemas/bank/account" }
+/// ```
+#[macro_export]
+macro_rules! state {
+    ($name:ident in $dir:literal) => {
+        impl $crate::schema::Message for $name {
+            const SCHEMAS: &'static [$crate::schema::MessageSchema] = &[$crate::schema::MessageSchema::new(
+                stringify!($name),
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $dir, "/", stringify!($name), ".avsc")),
+            )];
+        }
+    };
+}

@@ -1,0 +1,3 @@
+//! Stores: what is kept beside the log, and can always be made again from it.
+
+pub mod sql;

@@ -1,0 +1,154 @@
+//! Reads views at one moment, in a read-only transaction on one snapshot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow, PgValueFormat, PgValueRef};
+use sqlx::{AssertSqlSafe, Column, Decode, Postgres, Row, Transaction, TypeInfo, ValueRef};
+
+use super::super::ddl::{list, quoted};
+use super::super::error::view_error;
+use super::super::stored;
+use super::{PostgresViews, bind, numeric};
+use crate::projection::{Cell, ParkedAggregate, Progress, Reading, Selected, Shape, Value, ViewError};
+
+/// A generation is exchanged seldom; more than this in a row is no accident.
+const ATTEMPTS: usize = 5;
+
+struct PostgresReading {
+    transaction: Transaction<'static, Postgres>,
+    progress: Vec<Progress>,
+    /// Stands before each statement, as a comment. The same text means other tables in another schema,
+    /// and prepared statements are found by their text.
+    schemas: String,
+}
+
+impl PostgresViews {
+    pub async fn begin_reading(
+        &self,
+        shapes: &[Arc<Shape>],
+        limit: Duration,
+    ) -> Result<impl Reading + use<>, ViewError> {
+        for _ in 0..ATTEMPTS {
+            let mut schemas = Vec::with_capacity(shapes.len());
+            for shape in shapes {
+                schemas.push(self.schema(shape).await?);
+            }
+            // Who reads no view asks the database about itself.
+            let path = if schemas.is_empty() { "''".to_owned() } else { list(schemas.iter().map(String::as_str)) };
+            // Locking a table takes no snapshot, so the snapshot comes after any reset under way.
+            let begin = format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {} IN ACCESS SHARE MODE; \
+                 SET LOCAL search_path = {path}; SET LOCAL statement_timeout = {}",
+                self.control(),
+                limit.as_millis()
+            );
+            let mut transaction = self.pool.begin_with(AssertSqlSafe(begin)).await.map_err(view_error)?;
+            if !self.is_live(&mut transaction, shapes).await? {
+                continue;
+            }
+            let mut views = Vec::with_capacity(shapes.len());
+            for (shape, schema) in shapes.iter().zip(&schemas) {
+                views.push(progress(&mut transaction, shape, schema).await?);
+            }
+            return Ok(PostgresReading { transaction, progress: views, schemas: schemas.join(" ") });
+        }
+        Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
+    }
+
+    /// Whether the generations that are read are the live ones; if not, remembers those that are.
+    async fn is_live(&self, connection: &mut PgConnection, shapes: &[Arc<Shape>]) -> Result<bool, ViewError> {
+        let sql = format!("SELECT view, live FROM {} WHERE view = ANY($1)", self.control());
+        let names: Vec<&str> = shapes.iter().map(|shape| shape.view).collect();
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(names).fetch_all(connection).await.map_err(view_error)?;
+        let mut live = true;
+        for shape in shapes {
+            let row = rows.iter().find(|row| row.try_get::<&str, _>(0).is_ok_and(|view| view == shape.view));
+            let row = row.ok_or_else(|| ViewError::Missing { view: shape.view.to_owned() })?;
+            let generation: i64 = row.try_get(1).map_err(view_error)?;
+            live &= self.remembered(shape.view) == Some(generation);
+            self.remember(shape.view, generation);
+        }
+        Ok(live)
+    }
+}
+
+pub async fn progress(connection: &mut PgConnection, shape: &Shape, schema: &str) -> Result<Progress, ViewError> {
+    let sql = stored::select_progress(&format!("{}.", quoted(schema)));
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
+    stored::progress(shape, &rows)
+}
+
+pub async fn parked(
+    connection: &mut PgConnection,
+    shape: &Shape,
+    schema: &str,
+    limit: usize,
+) -> Result<Vec<ParkedAggregate>, ViewError> {
+    let sql = stored::select_parked(&format!("{}.", quoted(schema)), limit);
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
+    stored::parked(shape, &rows)
+}
+
+#[async_trait]
+impl Reading for PostgresReading {
+    fn progress(&self) -> &[Progress] {
+        &self.progress
+    }
+
+    async fn select(&mut self, sql: &str, parameters: &[Value], limit: usize) -> Result<Selected, ViewError> {
+        let sql = format!("/* {} */ {}", self.schemas, bind::numbered(sql, parameters));
+        let mut statement = sqlx::query(AssertSqlSafe(sql));
+        for value in parameters {
+            statement = bind::bind_value(statement, value);
+        }
+        let mut stream = statement.fetch(&mut *self.transaction);
+        let mut selected = Selected::default();
+        while selected.rows.len() <= limit
+            && let Some(row) = stream.try_next().await.map_err(view_error)?
+        {
+            if selected.columns.is_empty() {
+                selected.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
+            }
+            selected.rows.push(cells(&row)?);
+        }
+        Ok(selected)
+    }
+}
+
+fn cells(row: &PgRow) -> Result<Vec<Cell>, ViewError> {
+    let cell = |column: &sqlx::postgres::PgColumn| {
+        let value = row.try_get_raw(column.ordinal()).map_err(view_error)?;
+        cell(value).map_err(|reason| ViewError::Failed(format!("column {}: {reason}", column.name())))
+    };
+    row.columns().iter().map(cell).collect()
+}
+
+fn cell(value: PgValueRef<'_>) -> Result<Cell, String> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let text = |error: sqlx::error::BoxDynError| error.to_string();
+    let name = value.type_info().name().to_owned();
+    match name.as_str() {
+        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "unknown" => {
+            Decode::<Postgres>::decode(value).map(Cell::Text).map_err(text)
+        }
+        "INT8" => Decode::<Postgres>::decode(value).map(Cell::Integer).map_err(text),
+        "INT4" => <i32 as Decode<Postgres>>::decode(value).map(|it| Cell::Integer(it.into())).map_err(text),
+        "INT2" => <i16 as Decode<Postgres>>::decode(value).map(|it| Cell::Integer(it.into())).map_err(text),
+        "BOOL" => Decode::<Postgres>::decode(value).map(Cell::Boolean).map_err(text),
+        "FLOAT8" => Decode::<Postgres>::decode(value).map(Cell::Real).map_err(text),
+        "FLOAT4" => <f32 as Decode<Postgres>>::decode(value).map(|it| Cell::Real(it.into())).map_err(text),
+        "NUMERIC" if value.format() == PgValueFormat::Binary => numeric::cell(value.as_bytes().map_err(text)?),
+        "JSON" | "JSONB" => {
+            let bytes = value.as_bytes().map_err(text)?;
+            // In binary, JSONB begins with its format's version.
+            let json = if name == "JSONB" { bytes.strip_prefix(b"\x01").unwrap_or(bytes) } else { bytes };
+            String::from_utf8(json.to_vec()).map(Cell::Text).map_err(|error| error.to_string())
+        }
+        _ => Err(format!("is of type {name}, which the databases do not share; cast it to text or a number")),
+    }
+}

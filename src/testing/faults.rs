@@ -1,0 +1,425 @@
+//! Faults between the engine and its log: a [`Log`] in front of another that stops the engine before or
+//! after any call, or loses an answer.
+//!
+//! After a crash every call through it fails, as if the process were gone; the log behind it stays, with
+//! whatever reached it. A schedule names a call by its kind and number, not by time, so that it strikes at
+//! the same place each time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::clock::Timestamp;
+use crate::log::{
+    Bounds, CommittedOffset, Delivery, Fence, Group, Isolation, Log, LogError, Member, Outgoing, Polled, Reader,
+    Record, Sender, Stretch, Topic, TopicPartition, TopicSpec, TransactionError, Writer, Written,
+};
+use crate::position::Offset;
+
+/// The calls of the log port that change something or hold something up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is named as the call it stands for")]
+pub enum Call {
+    OpenWriter,
+    Begin,
+    Send,
+    SendOffsets,
+    Commit,
+    Abort,
+    Join,
+    PollRecords,
+    Assigned,
+    Revoked,
+    Resume,
+    Release,
+    Committed,
+    Fence,
+    Read,
+    Deliver,
+}
+
+/// What happens at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process stops before the call takes effect.
+    CrashBefore,
+    /// The process stops after the call took effect, before its answer.
+    CrashAfter,
+    /// The call does nothing and fails; of a transactional call as abortable.
+    Fail,
+    /// The call takes effect, but fails towards the caller; of a transactional call as fatal.
+    LoseAnswer,
+}
+
+/// A fault at the `number`-th call of a kind, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// The kind of call.
+    pub call: Call,
+    /// Which of them.
+    pub number: u32,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// Counts calls and strikes at one of them.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    strikes: Vec<Strike>,
+    counts: Mutex<HashMap<Call, u32>>,
+    crashed: AtomicBool,
+}
+
+enum Decree {
+    Go,
+    Dead,
+    Strike(Fault),
+}
+
+impl Faults {
+    /// Strikes as given, or not at all.
+    #[must_use]
+    pub fn new(strikes: Vec<Strike>) -> Self {
+        Self(Arc::new(State { strikes, ..State::default() }))
+    }
+
+    /// A log in front of `log` in which the faults happen.
+    #[must_use]
+    pub fn before(&self, log: Arc<dyn Log>) -> Arc<dyn Log> {
+        Arc::new(FaultyLog { log, faults: self.clone() })
+    }
+
+    /// Whether the process has stopped.
+    #[must_use]
+    pub fn crashed(&self) -> bool {
+        self.0.crashed.load(Ordering::SeqCst)
+    }
+
+    /// Stops the process now.
+    pub fn crash(&self) {
+        self.0.crashed.store(true, Ordering::SeqCst);
+    }
+
+    /// How often each call was made so far.
+    #[must_use]
+    pub fn counts(&self) -> HashMap<Call, u32> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn decree(&self, call: Call) -> Decree {
+        if self.crashed() {
+            return Decree::Dead;
+        }
+        let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(call).or_default();
+        *count += 1;
+        let strike = self.0.strikes.iter().find(|strike| strike.call == call && strike.number == *count);
+        strike.map_or(Decree::Go, |strike| Decree::Strike(strike.fault))
+    }
+
+    fn log_call<T>(&self, call: Call, make: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
+        let crashed = || LogError::Fatal("the process has stopped".to_owned());
+        let failed = || LogError::Unavailable("a planted fault".to_owned());
+        match self.decree(call) {
+            Decree::Go => make(),
+            Decree::Dead => Err(crashed()),
+            Decree::Strike(Fault::CrashBefore) => {
+                self.crash();
+                Err(crashed())
+            }
+            Decree::Strike(Fault::CrashAfter) => {
+                drop(make());
+                self.crash();
+                Err(crashed())
+            }
+            Decree::Strike(Fault::Fail) => Err(failed()),
+            Decree::Strike(Fault::LoseAnswer) => {
+                drop(make());
+                Err(failed())
+            }
+        }
+    }
+
+    fn writer_call<T>(
+        &self,
+        call: Call,
+        make: impl FnOnce() -> Result<T, TransactionError>,
+    ) -> Result<T, TransactionError> {
+        let crashed = || TransactionError::Fatal("the process has stopped".to_owned());
+        match self.decree(call) {
+            Decree::Go => make(),
+            Decree::Dead => Err(crashed()),
+            Decree::Strike(Fault::CrashBefore) => {
+                self.crash();
+                Err(crashed())
+            }
+            Decree::Strike(Fault::CrashAfter) => {
+                drop(make());
+                self.crash();
+                Err(crashed())
+            }
+            Decree::Strike(Fault::Fail) => Err(TransactionError::Abortable("a planted fault".to_owned())),
+            Decree::Strike(Fault::LoseAnswer) => {
+                drop(make());
+                Err(TransactionError::Fatal("a planted fault: the answer is lost".to_owned()))
+            }
+        }
+    }
+
+    /// Calls that only ask are not struck, but they fail once the process has stopped.
+    fn asking<T>(&self, make: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
+        if self.crashed() { Err(LogError::Fatal("the process has stopped".to_owned())) } else { make() }
+    }
+}
+
+struct FaultyLog {
+    log: Arc<dyn Log>,
+    faults: Faults,
+}
+
+impl Log for FaultyLog {
+    fn cluster(&self) -> Result<String, LogError> {
+        self.faults.asking(|| self.log.cluster())
+    }
+
+    fn describe(&self, topics: &[Topic]) -> Result<Vec<Option<TopicSpec>>, LogError> {
+        self.faults.asking(|| self.log.describe(topics))
+    }
+
+    fn create(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
+        self.faults.asking(|| self.log.create(topics))
+    }
+
+    fn bounds(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<Bounds>, LogError> {
+        self.faults.asking(|| self.log.bounds(partitions, isolation))
+    }
+
+    fn offset_at(&self, partition: &TopicPartition, time: Timestamp) -> Result<Option<Offset>, LogError> {
+        self.faults.asking(|| self.log.offset_at(partition, time))
+    }
+
+    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        self.faults.asking(|| self.log.committed(group, partitions))
+    }
+
+    fn set_committed(&self, group: &str, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), LogError> {
+        self.faults.asking(|| self.log.set_committed(group, offsets))
+    }
+
+    fn join(&self, group: &Group) -> Result<Box<dyn Member>, LogError> {
+        let member = self.faults.log_call(Call::Join, || self.log.join(group))?;
+        Ok(Box::new(FaultyMember { member: Some(member), faults: self.faults.clone() }))
+    }
+
+    fn writer(&self, id: &str) -> Result<Box<dyn Writer>, LogError> {
+        let writer = self.faults.log_call(Call::OpenWriter, || self.log.writer(id))?;
+        Ok(Box::new(FaultyWriter { writer: Some(writer), faults: self.faults.clone() }))
+    }
+
+    fn sender(&self) -> Result<Arc<dyn Sender>, LogError> {
+        let sender = self.faults.asking(|| self.log.sender())?;
+        Ok(Arc::new(FaultySender { sender, faults: self.faults.clone() }))
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, LogError> {
+        let reader = self.faults.asking(|| self.log.reader())?;
+        Ok(Box::new(FaultyReader { reader, faults: self.faults.clone() }))
+    }
+}
+
+struct FaultyMember {
+    member: Option<Box<dyn Member>>,
+    faults: Faults,
+}
+
+const HELD: &str = "it is there until it leaves or is dropped";
+
+impl FaultyMember {
+    fn inner(&mut self) -> &mut dyn Member {
+        &mut **self.member.as_mut().expect(HELD)
+    }
+}
+
+impl Member for FaultyMember {
+    fn poll(&mut self, wait: Duration, max: usize) -> Result<Polled, LogError> {
+        let faults = self.faults.clone();
+        let polled = faults.asking(|| self.inner().poll(wait, max))?;
+        let call = match &polled {
+            Polled::Records(records) if records.is_empty() => return faults.asking(|| Ok(polled)),
+            Polled::Records(_) => Call::PollRecords,
+            Polled::Assigned(_) => Call::Assigned,
+            Polled::Revoked(_) | Polled::Lost(_) => Call::Revoked,
+        };
+        // What was polled cannot be polled again, so a mere failure would lose it, as no log does.
+        match faults.decree(call) {
+            Decree::Go | Decree::Strike(Fault::Fail | Fault::LoseAnswer) => Ok(polled),
+            Decree::Dead | Decree::Strike(Fault::CrashBefore | Fault::CrashAfter) => {
+                faults.crash();
+                Err(LogError::Fatal("the process has stopped".to_owned()))
+            }
+        }
+    }
+
+    fn resume(&mut self, from: &[(TopicPartition, Offset)]) -> Result<(), LogError> {
+        let faults = self.faults.clone();
+        faults.log_call(Call::Resume, || self.inner().resume(from))
+    }
+
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let faults = self.faults.clone();
+        faults.asking(|| self.inner().pause(partitions))
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let faults = self.faults.clone();
+        faults.log_call(Call::Release, || self.inner().release(partitions))
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        let faults = self.faults.clone();
+        faults.log_call(Call::Committed, || self.inner().committed(partitions))
+    }
+
+    fn fence(&mut self) -> Result<Fence, LogError> {
+        let faults = self.faults.clone();
+        faults.log_call(Call::Fence, || self.inner().fence())
+    }
+
+    fn leave(mut self: Box<Self>) -> Result<(), LogError> {
+        let faults = self.faults.clone();
+        let member = self.member.take().expect(HELD);
+        faults.asking(|| member.leave())
+    }
+}
+
+impl Drop for FaultyMember {
+    /// A process that stopped says no good-bye: its session ends by itself, or by whoever comes back under
+    /// its name.
+    fn drop(&mut self) {
+        if self.faults.crashed() {
+            std::mem::forget(self.member.take());
+        }
+    }
+}
+
+struct FaultyWriter {
+    writer: Option<Box<dyn Writer>>,
+    faults: Faults,
+}
+
+impl FaultyWriter {
+    fn inner(&mut self) -> &mut dyn Writer {
+        &mut **self.writer.as_mut().expect(HELD)
+    }
+}
+
+impl Writer for FaultyWriter {
+    fn begin(&mut self) -> Result<(), TransactionError> {
+        let faults = self.faults.clone();
+        faults.writer_call(Call::Begin, || self.inner().begin())
+    }
+
+    fn send(&mut self, record: Outgoing) -> Result<(), TransactionError> {
+        let faults = self.faults.clone();
+        faults.writer_call(Call::Send, || self.inner().send(record))
+    }
+
+    fn send_offsets(
+        &mut self,
+        fence: &Fence,
+        offsets: &[(TopicPartition, CommittedOffset)],
+    ) -> Result<(), TransactionError> {
+        let faults = self.faults.clone();
+        faults.writer_call(Call::SendOffsets, || self.inner().send_offsets(fence, offsets))
+    }
+
+    fn commit(&mut self) -> Result<Written, TransactionError> {
+        let faults = self.faults.clone();
+        faults.writer_call(Call::Commit, || self.inner().commit())
+    }
+
+    fn abort(&mut self) -> Result<(), TransactionError> {
+        let faults = self.faults.clone();
+        faults.writer_call(Call::Abort, || self.inner().abort())
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.writer.as_ref().expect(HELD).is_suspect()
+    }
+}
+
+impl Drop for FaultyWriter {
+    /// A process that stopped leaves its transaction open.
+    fn drop(&mut self) {
+        if self.faults.crashed() {
+            std::mem::forget(self.writer.take());
+        }
+    }
+}
+
+struct FaultySender {
+    sender: Arc<dyn Sender>,
+    faults: Faults,
+}
+
+impl Sender for FaultySender {
+    /// A delivery that fails does so later, as on a log that went away meanwhile.
+    fn send(&self, record: Outgoing, delivered: Delivery) -> Result<(), LogError> {
+        let lost = || LogError::Unavailable("a planted fault".to_owned());
+        match self.faults.decree(Call::Deliver) {
+            Decree::Strike(Fault::Fail) => {
+                delivered(Err(lost()));
+                Ok(())
+            }
+            Decree::Strike(Fault::LoseAnswer) => self.sender.send(record, Box::new(move |_| delivered(Err(lost())))),
+            Decree::Strike(Fault::CrashBefore) => {
+                self.faults.crash();
+                self.faults.asking(|| Ok(()))
+            }
+            Decree::Strike(Fault::CrashAfter) => {
+                drop(self.sender.send(record, Box::new(drop)));
+                self.faults.crash();
+                self.faults.asking(|| Ok(()))
+            }
+            Decree::Go | Decree::Dead => self.faults.asking(|| self.sender.send(record, delivered)),
+        }
+    }
+
+    fn flush(&self, wait: Duration) -> Result<(), LogError> {
+        self.faults.asking(|| self.sender.flush(wait))
+    }
+}
+
+struct FaultyReader {
+    reader: Box<dyn Reader>,
+    faults: Faults,
+}
+
+impl Reader for FaultyReader {
+    fn follow(&mut self, from: &[(TopicPartition, Offset)]) -> Result<(), LogError> {
+        let faults = self.faults.clone();
+        faults.asking(|| self.reader.follow(from))
+    }
+
+    fn poll(&mut self, wait: Duration, max: usize) -> Result<Vec<Record>, LogError> {
+        let faults = self.faults.clone();
+        faults.asking(|| self.reader.poll(wait, max))
+    }
+
+    fn read(
+        &mut self,
+        partition: &TopicPartition,
+        from: Offset,
+        until: Offset,
+        wait: Duration,
+        max: usize,
+    ) -> Result<Stretch, LogError> {
+        let faults = self.faults.clone();
+        faults.log_call(Call::Read, || self.reader.read(partition, from, until, wait, max))
+    }
+}

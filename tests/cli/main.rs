@@ -1,0 +1,7 @@
+//! The command line, as a shell sees it: what it writes where, and how it ends.
+
+mod endings;
+mod health;
+mod sending;
+mod sharing;
+mod world;

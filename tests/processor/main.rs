@@ -1,0 +1,8 @@
+//! The command processor, over the embedded log.
+
+mod bad_input;
+mod crash_schedules;
+mod model;
+mod recovery;
+mod tally;
+mod world;
