@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::subjects::Subjects;
@@ -21,8 +22,11 @@ use crate::position::{Offset, Partition};
 const TOPIC: &str = "_schemas";
 const WRITER: &str = "_schemas";
 const STALL: Duration = Duration::from_secs(30);
-/// Each attempt lost means that another process registered something meanwhile.
-const ATTEMPTS: usize = 20;
+/// An attempt is lost when another process opened the writer meanwhile. Unequal pauses between them keep
+/// processes that start together from fencing each other for ever.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 60;
 
 /// Keeps ids and schemas on a compacted topic of a log.
 pub struct EmbeddedRegistry {
@@ -122,10 +126,16 @@ impl Registry for EmbeddedRegistry {
         if let Some(id) = self.lookup(subject, schema)? {
             return Ok(id);
         }
-        for _ in 0..ATTEMPTS {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(ATTEMPTS)
+            .with_jitter();
+        for pause in pauses.build() {
             if let Some(id) = self.try_register(subject, schema)? {
                 return Ok(id);
             }
+            std::thread::sleep(pause);
         }
         Err(RegistryError::Away(format!("{TOPIC}: other processes register schemas all the time")))
     }
