@@ -33,6 +33,7 @@
 //! | [`event`] | recorded events, snapshots and checkpoints |
 //! | [`aggregate`] | the [`Aggregate`] trait, and the processor that runs it |
 //! | [`projection`], [`query`] | events to rows, rows to answers |
+//! | [`saga`] | events, outcomes and deadlines to commands |
 //! | [`store`] | the databases behind the views: `PostgreSQL` and `SQLite` |
 //! | [`verify`] | the audit of the log and of the views |
 //! | [`engine`] | all of it put together without its types, as the faces see it |
@@ -66,6 +67,7 @@ pub mod log;
 pub mod position;
 pub mod projection;
 pub mod query;
+pub mod saga;
 pub mod schema;
 pub mod settings;
 pub mod store;
@@ -79,6 +81,7 @@ pub use app::App;
 pub use event::Recorded;
 pub use projection::Projection;
 pub use query::Query;
+pub use saga::Saga;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

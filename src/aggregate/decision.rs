@@ -36,6 +36,12 @@ impl HandOff {
 }
 
 impl HandOff {
+    pub(crate) fn to<A: Aggregate>(id: impl fmt::Display, command: impl Into<A::Command>) -> Self {
+        let command: A::Command = command.into();
+        let show = |command: &dyn Any| format!("{:?}", command.downcast_ref::<A::Command>());
+        Self { aggregate: A::NAME, id: id.to_string(), command: Box::new(command), show }
+    }
+
     pub(crate) fn payload(&self) -> &(dyn Any + Send) {
         &*self.command
     }
@@ -67,9 +73,7 @@ impl<E> Decision<E> {
     /// Hands a command to another aggregate, in the same transaction. Its id is derived from this
     /// command's, so a repeat of this command repeats nothing there.
     pub fn hand_off<A: Aggregate>(mut self, id: impl fmt::Display, command: impl Into<A::Command>) -> Self {
-        let command: A::Command = command.into();
-        let show = |command: &dyn Any| format!("{:?}", command.downcast_ref::<A::Command>());
-        self.hand_offs.push(HandOff { aggregate: A::NAME, id: id.to_string(), command: Box::new(command), show });
+        self.hand_offs.push(HandOff::to::<A>(id, command));
         self
     }
 

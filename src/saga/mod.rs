@@ -1,0 +1,53 @@
+//! Sagas: events, outcomes and deadlines in, commands out. An aggregate on its head.
+//!
+//! A [`Saga`] is one long piece of business across aggregates, written as a pure function: `correlate`
+//! says which instance an event belongs to, `react` what follows. The engine does the rest: inputs,
+//! the new state and the commands that follow go into one transaction; a command is written once,
+//! under an id derived from the saga and the step, and its outcome comes back as an input.
+
+mod context;
+mod input;
+mod reaction;
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use context::{SagaContext, SagaId};
+pub use input::Input;
+pub use reaction::{DeadlineChange, IssuedCommand, Reaction, StepKind};
+
+use crate::event::Recorded;
+use crate::projection::Source;
+use crate::schema::Message;
+
+/// The events that a saga takes in.
+pub type SourceEvent<S> = <<S as Saga>::Source as Source>::Event;
+
+/// A long piece of business across aggregates, with deadlines and compensation.
+///
+/// The value is the state of one instance; its `Default` is the state before the first event. One
+/// instance takes its inputs one after the other.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a saga",
+    note = "implement `headwater::Saga` for its state: NAME, Source, Step, correlate and react"
+)]
+pub trait Saga: Message + Default {
+    /// The type's name, in topics and on the command line: lower case letters, digits and `_`.
+    const NAME: &'static str;
+    /// Raise it when `react` or the state changes its meaning.
+    const STATE: i32 = 1;
+    /// Whose events it takes in: an aggregate, or a tuple of aggregates.
+    type Source: Source;
+    /// Names a command under way, so that its outcome is known by it: an enum without fields, mostly.
+    type Step: Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send + 'static;
+
+    /// The instance that an event belongs to; `None` if it is no business of this saga.
+    fn correlate(event: &Recorded<SourceEvent<Self>>) -> Option<SagaId>;
+
+    /// Takes one input in: changes the state and says what follows. Pure: no clock, no I/O, no
+    /// randomness. Total: an input that comes too late or twice is answered with
+    /// [`Reaction::none`].
+    fn react(&mut self, input: Input<Self>, at: &SagaContext<'_>) -> Reaction<Self>;
+}
