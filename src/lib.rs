@@ -37,7 +37,7 @@
 //! | [`store`] | the databases behind the views: `PostgreSQL` and `SQLite` |
 //! | [`verify`] | the audit of the log and of the views |
 //! | [`engine`] | all of it put together without its types, as the faces see it |
-//! | `cli/`, [`App`] | the command line, and the application |
+//! | [`cli`], [`App`] | the command line, and the application |
 //! | [`testing`] | given/when/then, the triple shuffle, faults between engine and log |
 //!
 //! A room imports only what stands before it, and the flow sees ports, never adapters. Nothing but
@@ -58,7 +58,7 @@
 
 pub mod aggregate;
 mod app;
-mod cli;
+pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod engine;

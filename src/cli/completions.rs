@@ -16,7 +16,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> CliResult {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(session.app.name), session.app.name, &mut script);
+    let mut command = super::command(session.app.name, &session.own)?;
+    clap_complete::generate(args.shell, &mut command, session.app.name, &mut script);
     let mut output = session.output();
     output.line(String::from_utf8_lossy(&script).trim_end())?;
     Ok(output.flush()?)

@@ -11,7 +11,7 @@ use crate::settings::SettingsError;
 
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
+pub enum Exit {
     /// It was not done; trying again does not help.
     Failed = 1,
     /// Wrong usage or bad input.
@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
 
 impl Exit {
     /// How a command with this outcome ends; `None` if it was accepted.
-    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+    pub fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Accepted(_) => None,
             Outcome::Refused(refused) if refused.code == Refused::VERSION_MISMATCH => Some(Self::VersionMismatch),
@@ -49,7 +49,7 @@ impl Exit {
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub(super) struct CliError {
+pub struct CliError {
     pub(super) exit: Exit,
     message: String,
     help: Option<String>,
@@ -57,35 +57,38 @@ pub(super) struct CliError {
     quiet: bool,
 }
 
-pub(super) type CliResult<T = ()> = Result<T, CliError>;
+/// What a command comes to.
+pub type CliResult<T = ()> = Result<T, CliError>;
 
 impl CliError {
-    pub(super) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+    /// Ends with this code, after the message.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string(), help: None, quiet: false }
     }
 
     /// Wrong usage or bad input.
-    pub(super) fn usage(message: impl fmt::Display) -> Self {
+    pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, message)
     }
 
     /// It failed, and trying again does not help.
-    pub(super) fn failed(message: impl fmt::Display) -> Self {
+    pub fn failed(message: impl fmt::Display) -> Self {
         Self::new(Exit::Failed, message)
     }
 
     /// Try again.
-    pub(super) fn temporary(message: impl fmt::Display) -> Self {
+    pub fn temporary(message: impl fmt::Display) -> Self {
         Self::new(Exit::Temporary, message)
     }
 
     /// Ends with this code and says nothing more.
-    pub(super) fn quiet(exit: Exit) -> Self {
+    pub fn quiet(exit: Exit) -> Self {
         Self { exit, message: String::new(), help: None, quiet: true }
     }
 
     /// With what to do about it.
-    pub(super) fn help(mut self, help: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn help(mut self, help: impl fmt::Display) -> Self {
         self.help = Some(help.to_string());
         self
     }

@@ -11,6 +11,7 @@ mod error;
 mod inspect;
 mod lag;
 mod output;
+mod own;
 mod progress;
 mod query;
 mod replay;
@@ -30,9 +31,14 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::engine::Application;
 use crate::telemetry;
-use error::{CliError, CliResult, Exit};
+use own::Invoked;
 use session::Session;
 use signals::Signals;
+
+pub use error::{CliError, CliResult, Exit};
+pub use output::Output;
+pub use own::{Command, Console};
+pub(crate) use own::{OwnCommand, OwnCommands};
 
 #[derive(Parser, Debug)]
 #[command(version, about, subcommand_required = true, arg_required_else_help = true)]
@@ -40,11 +46,12 @@ struct Cli {
     #[command(flatten)]
     common: args::Common,
     #[command(subcommand)]
-    command: Command,
+    command: EngineCommand,
 }
 
+/// What every application can do.
 #[derive(Subcommand, Debug)]
-enum Command {
+enum EngineCommand {
     /// Everything in one process, with a load, and whether all holds; needs nothing installed
     Demo(demo::Args),
     /// Works until it is told to leave: all roles, or those asked for
@@ -91,50 +98,74 @@ const EXAMPLES: [(&str, &str); 13] = [
 ];
 
 /// Does what the command line says.
-pub fn main(app: Application) -> ExitCode {
+pub(crate) fn main(app: Application, own: OwnCommands) -> ExitCode {
     error::install_display();
-    let cli = parse(&app);
-    telemetry::init(level(&cli));
-    match start(Arc::new(app), cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.show().into(),
+    match parse(app.name, &own) {
+        Ok((common, task)) => {
+            telemetry::init(level(&common, &task));
+            start(Program { app: Arc::new(app), own: Arc::new(own) }, common, task)
+        }
+        Err(error) => Err(error),
     }
+    .map_or_else(|error| error.show().into(), |()| ExitCode::SUCCESS)
+}
+
+/// An application with the commands of its own.
+#[derive(Clone)]
+struct Program {
+    app: Arc<Application>,
+    own: Arc<OwnCommands>,
+}
+
+/// What the command line asks for.
+enum Task {
+    Engine(EngineCommand),
+    Own(Invoked),
 }
 
 /// Ends the process where the usage is wrong, or only help was asked for.
-fn parse(app: &Application) -> Cli {
-    let matches = command(app.name).get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+fn parse(name: &'static str, own: &OwnCommands) -> CliResult<(args::Common, Task)> {
+    let matches = command(name, own)?.get_matches();
+    let parsed = match own.prepare(&matches) {
+        Some(invoked) => args::Common::from_arg_matches(&matches).and_then(|common| Ok((common, Task::Own(invoked?)))),
+        None => Cli::from_arg_matches(&matches).map(|cli| (cli.common, Task::Engine(cli.command))),
+    };
+    Ok(parsed.unwrap_or_else(|error| error.exit()))
 }
 
-fn command(name: &'static str) -> clap::Command {
-    let mut command = Cli::command().name(name).bin_name(name);
-    for (subcommand, examples) in EXAMPLES {
+fn command(name: &'static str, own: &OwnCommands) -> CliResult<clap::Command> {
+    let command = Cli::command().name(name).bin_name(name);
+    let command = EXAMPLES.into_iter().fold(command, |command, (subcommand, examples)| {
+        command.mut_subcommand(subcommand, |it| it.after_help(examples))
+    });
+    let with_name = |it: clap::Command| {
+        let examples = it.get_after_help().map(ToString::to_string).unwrap_or_default();
         let examples = format!("Examples:\n{}", examples.replace("{bin}", name));
-        command = command.mut_subcommand(subcommand, |it| it.after_help(examples));
-    }
-    command
+        it.after_help(examples)
+    };
+    Ok(own.describe(command)?.mut_subcommands(with_name))
 }
 
 /// A worker tells what it does; other commands speak up only when something is wrong.
-const fn level(cli: &Cli) -> tracing::Level {
-    match cli {
-        Cli { common: args::Common { verbose: true, .. }, .. } => tracing::Level::DEBUG,
-        Cli { command: Command::Run(_), .. } => tracing::Level::INFO,
+const fn level(common: &args::Common, task: &Task) -> tracing::Level {
+    match task {
+        _ if common.verbose => tracing::Level::DEBUG,
+        Task::Engine(EngineCommand::Run(_)) => tracing::Level::INFO,
         _ => tracing::Level::WARN,
     }
 }
 
-fn start(app: Arc<Application>, cli: Cli) -> CliResult {
-    let settings = cli.common.settings()?;
+fn start(program: Program, common: args::Common, task: Task) -> CliResult {
+    let settings = common.settings()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(CliError::failed)?;
-        let session = Session { app, settings, json: cli.common.json, signals: signals.clone() };
+        let Program { app, own } = program;
+        let session = Session { app, own, settings, json: common.json, signals: signals.clone() };
         // A worker drains before it leaves.
-        let leaves_by_itself = matches!(cli.command, Command::Run(_));
+        let leaves_by_itself = matches!(task, Task::Engine(EngineCommand::Run(_)));
         tokio::select! {
-            ended = dispatch(cli.command, &session) => ended,
+            ended = dispatch(task, &session) => ended,
             () = signals.asked_to_leave(), if !leaves_by_itself => Err(CliError::quiet(Exit::Interrupted)),
         }
     });
@@ -143,20 +174,92 @@ fn start(app: Arc<Application>, cli: Cli) -> CliResult {
     ended
 }
 
-async fn dispatch(command: Command, session: &Session) -> CliResult {
+async fn dispatch(task: Task, session: &Session) -> CliResult {
+    let command = match task {
+        Task::Engine(command) => command,
+        Task::Own(invoked) => return invoked.run(session).await,
+    };
     match command {
-        Command::Run(args) => run::run(args, session).await,
-        Command::Send(args) => send::run(args, session).await,
-        Command::Inspect(args) => inspect::run(args, session).await,
-        Command::Tail(args) => tail::run(args, session).await,
-        Command::Lag(args) => lag::run(args, session).await,
-        Command::Doctor(args) => doctor::run(args, session).await,
-        Command::Completions(args) => completions::run(&args, session),
-        Command::Verify(args) => verify::run(args, session).await,
-        Command::Query(args) => query::run(args, session).await,
-        Command::Demo(args) => demo::run(args, session).await,
-        Command::Replay(args) => replay::run(args, session).await,
-        Command::Topics(args) => topics::run(args, session).await,
-        Command::Schemas(args) => schemas::run(args, session).await,
+        EngineCommand::Run(args) => run::run(args, session).await,
+        EngineCommand::Send(args) => send::run(args, session).await,
+        EngineCommand::Inspect(args) => inspect::run(args, session).await,
+        EngineCommand::Tail(args) => tail::run(args, session).await,
+        EngineCommand::Lag(args) => lag::run(args, session).await,
+        EngineCommand::Doctor(args) => doctor::run(args, session).await,
+        EngineCommand::Completions(args) => completions::run(&args, session),
+        EngineCommand::Verify(args) => verify::run(args, session).await,
+        EngineCommand::Query(args) => query::run(args, session).await,
+        EngineCommand::Demo(args) => demo::run(args, session).await,
+        EngineCommand::Replay(args) => replay::run(args, session).await,
+        EngineCommand::Topics(args) => topics::run(args, session).await,
+        EngineCommand::Schemas(args) => schemas::run(args, session).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says hello
+    #[derive(clap::Args)]
+    struct Hello {
+        /// To whom
+        name: String,
+    }
+
+    impl super::Command for Hello {
+        const NAME: &'static str = "hello";
+        const EXAMPLES: &'static str = "  {bin} hello Anna";
+
+        async fn run(self, _: Console) -> CliResult {
+            Err(CliError::failed(self.name))
+        }
+    }
+
+    /// Takes a name that is taken
+    #[derive(clap::Args)]
+    struct Send {}
+
+    impl super::Command for Send {
+        const NAME: &'static str = "send";
+
+        async fn run(self, _: Console) -> CliResult {
+            Ok(())
+        }
+    }
+
+    fn with(own: OwnCommand) -> OwnCommands {
+        let mut commands = OwnCommands::default();
+        commands.add(own);
+        commands
+    }
+
+    #[test]
+    fn every_command_is_described_with_its_examples() {
+        let mut described = command("app", &with(OwnCommand::of::<Hello>())).expect("no name is taken");
+        described.build();
+        for it in described.get_subcommands().filter(|it| it.get_name() != "help") {
+            assert!(it.get_about().is_some(), "{it}");
+            let help = it.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  app "), "{it}: {help}");
+        }
+        let hello = described.find_subcommand("hello").expect("it was added");
+        assert_eq!(hello.get_about().map(ToString::to_string).as_deref(), Some("Says hello"));
+        assert_eq!(hello.get_after_help().map(ToString::to_string).as_deref(), Some("Examples:\n  app hello Anna"));
+    }
+
+    #[test]
+    fn an_own_command_takes_its_arguments_and_the_flags_of_every_command() {
+        let own = with(OwnCommand::of::<Hello>());
+        let described = command("app", &own).expect("no name is taken");
+        let matches = described.try_get_matches_from(["app", "hello", "Anna", "--json"]).expect("well-formed");
+        assert!(args::Common::from_arg_matches(&matches).expect("they are there").json);
+        assert!(own.prepare(&matches).expect("its own").is_ok());
+    }
+
+    #[test]
+    fn an_own_command_cannot_take_a_name_of_the_engines() {
+        let error = command("app", &with(OwnCommand::of::<Send>())).expect_err("taken").to_string();
+        assert_eq!(error, "there is a command \"send\" already");
     }
 }

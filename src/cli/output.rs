@@ -8,7 +8,8 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 /// Standard output in the shape that was asked for.
-pub(super) struct Output {
+#[derive(Debug)]
+pub struct Output {
     /// JSON for programs, as `--json` asks.
     pub(super) json: bool,
     out: BufWriter<Stdout>,
@@ -19,19 +20,25 @@ impl Output {
         Self { json, out: BufWriter::new(io::stdout()) }
     }
 
+    /// Whether JSON was asked for.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// One object, or any value, on a line of its own.
-    pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, value)?;
         self.out.write_all(b"\n")
     }
 
     /// A line of text.
-    pub(super) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
+    pub fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
         writeln!(self.out, "{text}")
     }
 
     /// Rows as a table, or each row as a line of JSON with the columns' names as keys.
-    pub(super) fn rows<R: Serialize>(&mut self, columns: &[&str], rows: &[R]) -> io::Result<()> {
+    pub fn rows<R: Serialize>(&mut self, columns: &[&str], rows: &[R]) -> io::Result<()> {
         if self.json {
             return rows.iter().try_for_each(|row| self.json(row));
         }
@@ -45,7 +52,7 @@ impl Output {
     }
 
     /// Hands on what was written, so that whoever reads sees it now.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 }

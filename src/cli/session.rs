@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::error::{CliError, CliResult};
 use super::output::Output;
+use super::own::OwnCommands;
 use super::signals::Signals;
 use crate::engine::{Application, Engine, EngineError, Place, Role, RoleError, Roles};
 use crate::settings::Settings;
 
 /// One invocation.
+#[derive(Clone)]
 pub(super) struct Session {
     pub(super) app: Arc<Application>,
+    pub(super) own: Arc<OwnCommands>,
     pub(super) settings: Settings,
     pub(super) json: bool,
     pub(super) signals: Signals,

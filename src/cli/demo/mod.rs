@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
         registry: None,
         ..session.settings.clone()
     };
-    let demo = Session { app: session.app.clone(), settings, json: session.json, signals: session.signals.clone() };
+    let demo = Session { settings, ..session.clone() };
     let report = perform(&args, &demo).await?;
     let mut output = session.output();
     report.show(&mut output)?;
