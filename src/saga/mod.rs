@@ -6,6 +6,7 @@
 //! under an id derived from the saga and the step, and its outcome comes back as an input.
 
 mod context;
+mod delivery;
 mod input;
 mod reaction;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use context::{SagaContext, SagaId};
+pub(crate) use delivery::Delivery;
 pub use input::Input;
 pub use reaction::{DeadlineChange, IssuedCommand, Reaction, StepKind};
 

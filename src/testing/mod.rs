@@ -4,11 +4,14 @@
 pub mod faults;
 mod folded;
 mod given;
+pub mod outcomes;
+mod saga;
 mod then;
 mod triple_shuffle;
 
 pub use crate::projection::TableContents;
 pub use folded::{FoldedView, history};
 pub use given::{BEGINNING, Given};
+pub use saga::{GivenSaga, ThenSaga};
 pub use then::Then;
 pub use triple_shuffle::triple_shuffle;

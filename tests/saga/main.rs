@@ -1,0 +1,4 @@
+//! Sagas: as pure functions, and on the embedded log.
+
+mod purse;
+mod stories;
