@@ -189,12 +189,26 @@ fn a_server_that_answers_like_no_registry_is_away() {
             write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 5\r\nConnection: close\r\n\r\n<html").expect("sent");
         }
     });
-    let registry = ConfluentRegistry::new(&format!("http://127.0.0.1:{port}")).expect("an address");
     for _ in 0..4 {
+        let registry = ConfluentRegistry::new(&format!("http://127.0.0.1:{port}")).expect("an address");
         let error = registry.schema(SchemaId(1)).expect_err("no registry");
         assert!(matches!(error, RegistryError::Away(_)), "{error}");
     }
     server.join().expect("all requests came");
+}
+
+#[test]
+fn a_server_that_hangs_is_not_asked_again_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let registry = ConfluentRegistry::new(&format!("http://127.0.0.1:{port}")).expect("an address");
+    // Nobody accepts, so the connection stands and no answer comes.
+    let error = registry.schema(SchemaId(1)).expect_err("no answer");
+    assert!(matches!(error, RegistryError::Away(_)), "{error}");
+    assert_eq!(registry.schema(SchemaId(2)), Err(error), "what the first call came to");
+    listener.accept().expect("the first call's connection");
+    listener.set_nonblocking(true).expect("a socket");
+    assert_eq!(listener.accept().map(drop).map_err(|error| error.kind()), Err(std::io::ErrorKind::WouldBlock));
 }
 
 #[test]

@@ -29,6 +29,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REMEMBERED: usize = 1024;
 /// An unknown id is not asked for again within this time: a waiting partition asks all the time.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// A server that was away while an id was looked up is left alone for so many times as long as that call took:
+/// who reads records waits for the answer, and one that hangs would hold them for its timeout at every record.
+const REST_AFTER_AWAY: u32 = 2;
 
 /// A client of a registry server.
 pub struct ConfluentRegistry {
@@ -45,6 +48,12 @@ struct Remembered {
     schemas: HashMap<SchemaId, String>,
     ids: HashMap<(String, String), SchemaId>,
     unknown: HashMap<SchemaId, Instant>,
+    away: Option<Away>,
+}
+
+struct Away {
+    until: Instant,
+    error: RegistryError,
 }
 
 /// What a server said.
@@ -181,9 +190,24 @@ impl Registry for ConfluentRegistry {
         if let Some(known) = known {
             return Ok(known);
         }
-        let found = match self.call(SrCall::GetById(number))? {
-            Answer::Found(found) => found.schema,
-            Answer::NotFound => None,
+        let is_away = self.remembered(|known| {
+            known.away.take_if(|away| away.until <= clock::instant());
+            known.away.as_ref().map(|away| away.error.clone())
+        });
+        if let Some(error) = is_away {
+            return Err(error);
+        }
+        let asked_at = clock::instant();
+        let found = match self.call(SrCall::GetById(number)) {
+            Ok(Answer::Found(found)) => found.schema,
+            Ok(Answer::NotFound) => None,
+            Err(error) => {
+                if matches!(error, RegistryError::Away(_)) {
+                    let until = clock::instant() + asked_at.elapsed() * REST_AFTER_AWAY;
+                    self.remembered(|known| known.away = Some(Away { until, error: error.clone() }));
+                }
+                return Err(error);
+            }
         };
         self.remembered(|known| {
             if let Some(schema) = &found {
