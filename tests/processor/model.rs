@@ -19,7 +19,7 @@ type Key = (String, Uuid);
 pub fn read_all(log: &dyn Log, partition: TopicPartition) -> Vec<Record> {
     let mut reader = log.reader().expect("a reader");
     let mut range =
-        RangeReader::to_present_end(log, partition, Offset::ZERO, Duration::from_secs(60)).expect("its bounds");
+        RangeReader::to_present_end(log, partition, Offset::ZERO, Duration::from_mins(1)).expect("its bounds");
     let mut all = Vec::new();
     while let Some(records) = range.step(log, &mut *reader).expect("it can be read to its end") {
         all.extend(records);

@@ -82,7 +82,7 @@ impl World {
             };
             sender.send(record, Box::new(|delivered| assert!(delivered.is_ok(), "{delivered:?}"))).expect("room");
         }
-        sender.flush(Duration::from_secs(60)).expect("flushed");
+        sender.flush(Duration::from_mins(1)).expect("flushed");
     }
 
     /// Whether everything on the commands topic was judged.
@@ -107,7 +107,7 @@ impl World {
 
     /// What `verify` would say to it.
     pub fn audit(&self) -> Result<(), String> {
-        let stall = Duration::from_secs(60);
+        let stall = Duration::from_mins(1);
         let scope = Scope { log: &*self.log, topology: &self.topology, stall, progress: &|_| {} };
         let mut findings = Findings::default();
         let counts = verify::aggregate(&scope, &self.codecs, &mut findings).map_err(|error| error.to_string())?;
@@ -157,7 +157,7 @@ impl World {
     pub fn write(&self, record: Outgoing) {
         let sender = self.log.sender().expect("a sender");
         sender.send(record, Box::new(|delivered| assert!(delivered.is_ok(), "{delivered:?}"))).expect("room");
-        sender.flush(Duration::from_secs(60)).expect("flushed");
+        sender.flush(Duration::from_mins(1)).expect("flushed");
     }
 
     /// A record of the commands topic.

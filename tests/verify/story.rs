@@ -159,7 +159,7 @@ impl World {
         };
         let sender = self.log.sender().expect("a sender");
         sender.send(record, Box::new(|delivered| assert!(delivered.is_ok(), "{delivered:?}"))).expect("room");
-        sender.flush(Duration::from_secs(60)).expect("flushed");
+        sender.flush(Duration::from_mins(1)).expect("flushed");
     }
 
     pub fn letter_about(&self, offset: i64) -> DeadLetter {
@@ -180,7 +180,7 @@ impl World {
     }
 
     pub fn scope(&self) -> Scope<'_> {
-        Scope { log: &self.log, topology: &self.topology, stall: Duration::from_secs(60), progress: &|_| {} }
+        Scope { log: &self.log, topology: &self.topology, stall: Duration::from_mins(1), progress: &|_| {} }
     }
 
     pub fn audit(&self) -> (Report, AggregateCounts) {

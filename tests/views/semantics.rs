@@ -22,7 +22,7 @@ promises_of_both! {
 }
 
 pub async fn everything(views: &Views) -> Everything {
-    let mut reading = views.store().read(&[shape()], Duration::from_secs(60)).await.expect("it answers");
+    let mut reading = views.store().read(&[shape()], Duration::from_mins(1)).await.expect("it answers");
     let mut rows = Rows::new(&mut *reading);
     Everything {
         shelves: rows.all("SELECT * FROM shelves ORDER BY shelf_id", ()).await.expect("shelves"),
