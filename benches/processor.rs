@@ -267,14 +267,16 @@ impl Bench {
                 expected_version: None,
                 causation_id: None,
                 correlation_id: command_id,
-                reply_to: Some(client.reply_to().clone()),
+                reply_to: Some(client.reply_to()),
             };
+            let reply_at = head.reply_to.as_ref().map(|it| Partition(it.partition));
             let value = self.codecs.commands.encode(&head, Data::User(&Command::Deposit(Deposit { amount: 1 })));
             let command = EncodedCommand {
                 topic: self.codecs.topics.commands.clone(),
                 id,
                 command_id,
                 value: value.expect("encodes"),
+                reply_at,
             };
             let began = clock::instant();
             runtime.block_on(client.send(command, Duration::from_secs(10))).expect("an outcome");

@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
 use crate::cli::{self, Command, OwnCommand, OwnCommands};
-use crate::engine::{self, Application, Demo};
+use crate::engine::{self, Application, Calls, Demo, RoleError, Working};
 use crate::projection::Projection;
 use crate::query::Query;
+use crate::settings::Settings;
+
+/// The most commands that an application used as a library has under way at once.
+const IN_FLIGHT: usize = 1000;
 
 /// An application.
 ///
@@ -58,8 +62,42 @@ impl App {
         self
     }
 
+    /// Connects it for use as a library. Where this process comes to hold the embedded log, nobody else can
+    /// work on it; so all roles run here until the value is closed.
+    ///
+    /// # Errors
+    /// If log, registry or database cannot be reached, or are not ready.
+    pub async fn connect(self, settings: Settings) -> Result<Connected, RoleError> {
+        let working = Working::begin(Arc::new(self.application), settings).await?;
+        let calls = Calls::open(&working.engine, IN_FLIGHT).await?;
+        Ok(Connected { calls, working })
+    }
+
     /// Does what the command line says.
     pub fn main(self) -> ExitCode {
         cli::main(self.application, self.commands)
+    }
+}
+
+/// An application that is used as a library.
+pub struct Connected {
+    calls: Calls,
+    working: Working,
+}
+
+impl Connected {
+    /// What may be asked of it. Cheap to clone.
+    #[must_use]
+    pub const fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Ends what runs in this process for its sake.
+    ///
+    /// # Errors
+    /// The first error of a worker.
+    pub async fn close(self) -> Result<(), RoleError> {
+        drop(self.calls);
+        self.working.close().await
     }
 }

@@ -77,7 +77,7 @@ pub mod topology;
 pub mod verify;
 
 pub use aggregate::{Aggregate, Context, Decision, EventContext, Refusal};
-pub use app::App;
+pub use app::{App, Connected};
 pub use event::Recorded;
 pub use projection::Projection;
 pub use query::Query;

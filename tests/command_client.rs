@@ -54,7 +54,7 @@ impl World {
 
     fn command(&self, id: &str, command_id: Uuid) -> EncodedCommand {
         let value = Bytes::copy_from_slice(command_id.as_bytes());
-        EncodedCommand { topic: self.commands(), id: id.to_owned(), command_id, value }
+        EncodedCommand { topic: self.commands(), id: id.to_owned(), command_id, value, reply_at: Some(Partition(0)) }
     }
 
     fn write_reply(&self, key: &str, id: &str, command_id: Uuid, version: i64) {
@@ -84,7 +84,7 @@ impl World {
 
     /// Answers the next `count` commands, in the order of their partitions, numbering them.
     fn judge(self: &Arc<Self>, client: &Client, count: usize) -> std::thread::JoinHandle<Vec<(String, Uuid)>> {
-        let (world, key) = (self.clone(), client.reply_to().key.clone());
+        let (world, key) = (self.clone(), client.reply_to().key);
         let all: Vec<_> = (0..4).map(|it| (world.commands().partition(Partition(it)), Offset::ZERO)).collect();
         std::thread::spawn(move || {
             let mut reader = world.log.reader().expect("a reader");
@@ -187,7 +187,7 @@ async fn two_copies_under_way_at_once_are_both_answered_each_by_its_own_reply() 
 async fn replies_to_others_and_unreadable_ones_are_passed_over() {
     let world = Arc::new(World::new());
     let client = world.client(10);
-    let key = client.reply_to().key.clone();
+    let key = client.reply_to().key;
     let command_id = clock::new_id();
     let waiting = client.submit(world.command("a", command_id), LONG).await.expect("submitted");
     world.write_reply("somebody else", "a", command_id, 13);

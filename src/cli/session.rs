@@ -6,7 +6,8 @@ use super::error::{CliError, CliResult};
 use super::output::Output;
 use super::own::OwnCommands;
 use super::signals::Signals;
-use crate::engine::{Application, Engine, EngineError, Place, Role, RoleError, Roles};
+pub(super) use crate::engine::Working;
+use crate::engine::{Application, Engine, EngineError, Role, RoleError, Roles};
 use crate::settings::Settings;
 
 /// One invocation.
@@ -30,39 +31,15 @@ impl Session {
         Ok(Arc::new(blocking(move || Engine::connect(app, settings)).await??))
     }
 
-    /// The application, connected to a log on which somebody works: where this process holds the
-    /// embedded log itself nobody else can, so all roles run here for as long as the value lives.
+    /// The application, connected to a log on which somebody works.
     pub(super) async fn working(&self) -> CliResult<Working> {
-        let engine = self.engine().await?;
-        let roles = if engine.place == Place::Held { Some(start(&engine, &Role::ALL).await?) } else { None };
-        Ok(Working { engine, roles })
+        Ok(Working::begin(self.app.clone(), self.settings.clone()).await?)
     }
 }
 
 /// Starts these roles.
 pub(super) async fn start(engine: &Arc<Engine>, roles: &[Role]) -> CliResult<Roles> {
     Ok(Roles::start(engine, roles).await?)
-}
-
-/// An application on which somebody works.
-pub(super) struct Working {
-    pub(super) engine: Arc<Engine>,
-    roles: Option<Roles>,
-}
-
-impl Working {
-    /// Whether the roles run in this process, for this command alone.
-    pub(super) const fn is_alone(&self) -> bool {
-        self.roles.is_some()
-    }
-
-    /// Ends the work that was begun for this command alone.
-    pub(super) async fn close(self) -> CliResult {
-        match self.roles {
-            Some(roles) => Ok(roles.stop().await?),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Runs what blocks where it may.

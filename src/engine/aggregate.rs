@@ -1,5 +1,6 @@
 //! An aggregate without its type: what the faces and roles need of it, by name.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::prepare::PrepareError;
 use super::schemas::Subject;
 use super::{BadInput, suggest};
 use crate::aggregate::processor::{LaneError, Processor, ProcessorParts, ProcessorSettings};
-use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTargets};
+use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets};
 use crate::clock::Clock;
 use crate::command::CommandHead;
 use crate::event::EventHead;
@@ -50,6 +51,11 @@ pub trait AggregateGate: Send + Sync {
     fn check_command(&self, name: &str, internal: bool) -> Result<(), BadInput>;
     /// A command from JSON as bytes.
     fn encode_command(&self, head: &CommandHead, name: &str, data: &Value) -> Result<Bytes, PrepareError>;
+    /// A command that is already a value of this aggregate's command type.
+    fn encode_value(&self, head: &CommandHead, command: &(dyn Any + Send)) -> Result<Bytes, SchemaError>;
+    /// Asks the registry for what sending commands and reading their outcomes needs, so that neither has
+    /// to wait for it later. Blocks.
+    fn warm(&self) -> Result<(), SchemaError>;
     /// The event in a record of its events topic.
     fn event(&self, record: &Record) -> Result<EventRow, EventsError>;
     /// Begins to fold the events of one instance.
@@ -152,6 +158,14 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
         Ok(self.0.commands.encode(head, Data::User(&command))?)
     }
 
+    fn encode_value(&self, head: &CommandHead, command: &(dyn Any + Send)) -> Result<Bytes, SchemaError> {
+        self.0.encode(head, command)
+    }
+
+    fn warm(&self) -> Result<(), SchemaError> {
+        self.0.commands.id().map(drop)
+    }
+
     fn event(&self, record: &Record) -> Result<EventRow, EventsError> {
         let Read { id, head, event } = read_event(&self.0, record)?;
         let Named { name, data } = json::to_json(&event)?;
@@ -193,7 +207,7 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
     }
 }
 
-/// The pointer is into the wish, whose `data` are the command's fields.
+/// The pointer is into the input, whose `data` are the command's fields.
 fn bad_data(error: InputError) -> BadInput {
     match error {
         InputError::UnknownMessage { .. } => BadInput::at("/command", error.to_string()),

@@ -1,4 +1,4 @@
-//! What comes from outside, by name: wishes, and what can be wrong with them.
+//! What comes from outside, by name: commands, and what can be wrong with them.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::position::Version;
 
 /// A command as a client gives it, before anything of it is checked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+pub struct CommandInput {
     /// The aggregate's type name.
     pub aggregate: String,
     /// The aggregate's id.

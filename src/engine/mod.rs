@@ -6,6 +6,7 @@
 //! know no application's types.
 
 mod aggregate;
+mod calls;
 mod connect;
 mod demo;
 pub mod doctor;
@@ -21,20 +22,23 @@ mod scan;
 pub mod schemas;
 pub mod topics;
 mod verify;
+mod working;
 
 use std::sync::Arc;
 
 pub use aggregate::{AggregateGate, AggregateType, of as aggregate};
+pub use calls::{CallError, Calls, Judged, SendOptions};
 pub use connect::{Engine, EngineError, Place};
 pub use demo::Demo;
 pub use events::{EventRow, EventsError, Fold};
-pub use input::{BadInput, Wish, suggest};
+pub use input::{BadInput, CommandInput, suggest};
 pub use lag::{GroupLag, LagError};
 pub use prepare::PrepareError;
 pub use projection::{ProjectionType, of as projection};
 pub use query::{AskError, QueryType, of as query};
 pub use roles::{Role, RoleError, Roles};
 pub use scan::{Inspected, Until, scan};
+pub use working::Working;
 
 /// What an application consists of.
 pub struct Application {

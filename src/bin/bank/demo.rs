@@ -1,6 +1,6 @@
 //! The load that `bank demo` shows the bank at work with.
 
-use headwater::engine::{Demo, Wish};
+use headwater::engine::{CommandInput, Demo};
 use serde_json::{Value, json};
 
 use crate::registry::RegistryId;
@@ -12,7 +12,7 @@ use crate::values::Money;
 pub struct DemoLoad;
 
 impl Demo for DemoLoad {
-    fn commands(&self, seed: u64, count: u64) -> Box<dyn Iterator<Item = Wish> + Send> {
+    fn commands(&self, seed: u64, count: u64) -> Box<dyn Iterator<Item = CommandInput> + Send> {
         // One account for twenty commands.
         let accounts = (count / 20).clamp(1, 100_000);
         Box::new(Load { dice: Dice(seed), accounts, reserved: false, opened: 0, left: count })
@@ -32,9 +32,9 @@ struct Load {
 }
 
 impl Iterator for Load {
-    type Item = Wish;
+    type Item = CommandInput;
 
-    fn next(&mut self) -> Option<Wish> {
+    fn next(&mut self) -> Option<CommandInput> {
         self.left = self.left.checked_sub(1)?;
         if !self.reserved {
             self.reserved = true;
@@ -50,18 +50,18 @@ impl Iterator for Load {
 
 impl Load {
     /// An account whose number the registry finds; nobody here knows it.
-    fn create(&mut self) -> Wish {
+    fn create(&mut self) -> CommandInput {
         registry("CreateAccount", json!({ "name": "Passer-by", "initial_deposit": self.amount() }))
     }
 
-    fn open(&mut self) -> Wish {
+    fn open(&mut self) -> CommandInput {
         self.opened += 1;
         let name = format!("Customer {:06}", self.opened);
         let deposit = (self.dice.roll(2) == 0).then(|| self.amount());
         account(self.opened, "OpenAccount", json!({ "name": name, "initial_deposit": deposit }))
     }
 
-    fn move_money(&mut self) -> Wish {
+    fn move_money(&mut self) -> CommandInput {
         // The lower of three dice: some accounts are far busier than others.
         let busy = (0..3).map(|_| self.dice.roll(self.opened)).min().unwrap_or(0);
         let (command, moves) = match self.dice.roll(1000) {
@@ -86,17 +86,17 @@ fn account_id(number: u64) -> String {
     format!("{number:06}")
 }
 
-fn account(number: u64, command: &str, data: Value) -> Wish {
-    wish("account", account_id(number), command, data)
+fn account(number: u64, command: &str, data: Value) -> CommandInput {
+    input("account", account_id(number), command, data)
 }
 
-fn registry(command: &str, data: Value) -> Wish {
-    wish("account_registry", RegistryId.to_string(), command, data)
+fn registry(command: &str, data: Value) -> CommandInput {
+    input("account_registry", RegistryId.to_string(), command, data)
 }
 
-fn wish(aggregate: &str, id: String, command: &str, data: Value) -> Wish {
+fn input(aggregate: &str, id: String, command: &str, data: Value) -> CommandInput {
     let (aggregate, command) = (aggregate.to_owned(), command.to_owned());
-    Wish { aggregate, id, command, data, command_id: None, issued_at: None, expect: None, internal: true }
+    CommandInput { aggregate, id, command, data, command_id: None, issued_at: None, expect: None, internal: true }
 }
 
 /// Splitmix64: small, and the same on every machine. Source: Steele, Lea, Flood, "Fast Splittable
@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn an_account_opens_before_anything_is_asked_of_it() {
         let mut opened = std::collections::BTreeSet::new();
-        for wish in DemoLoad.commands(7, 5000).filter(|wish| wish.aggregate == "account") {
-            if wish.command == "OpenAccount" {
-                assert!(opened.insert(wish.id.clone()), "{wish:?}");
+        for input in DemoLoad.commands(7, 5000).filter(|input| input.aggregate == "account") {
+            if input.command == "OpenAccount" {
+                assert!(opened.insert(input.id.clone()), "{input:?}");
             }
-            assert!(opened.contains(&wish.id), "{wish:?}");
+            assert!(opened.contains(&input.id), "{input:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ use super::session::{self, Session, blocking};
 use super::verify;
 use crate::clock;
 use crate::command::{ClientError, Outcome, Pending};
-use crate::engine::{Engine, Role, Wish};
+use crate::engine::{CommandInput, Engine, Role};
 use crate::settings::{LogSetting, Settings, ViewsSetting};
 use latency::Latencies;
 use report::{Figures, Report};
@@ -132,14 +132,18 @@ struct Load {
 }
 
 /// Sends commands as fast as they are answered, and counts what becomes of them.
-async fn load(engine: &Arc<Engine>, wishes: Box<dyn Iterator<Item = Wish> + Send>, count: u64) -> CliResult<Load> {
+async fn load(
+    engine: &Arc<Engine>,
+    inputs: Box<dyn Iterator<Item = CommandInput> + Send>,
+    count: u64,
+) -> CliResult<Load> {
     let of = engine.clone();
     let client = blocking(move || of.client(IN_FLIGHT)).await??;
     let (sent, received) = mpsc::channel::<(Instant, Pending)>(IN_FLIGHT);
     let counting = tokio::spawn(tally(received, count));
     let begun = clock::instant();
-    for wish in wishes {
-        let command = engine.prepare(wish, Some(client.reply_to().clone())).map_err(CliError::failed)?;
+    for input in inputs {
+        let command = engine.prepare(input, Some(client.reply_to())).map_err(CliError::failed)?;
         let pending = client.submit(command, COMMAND_WAIT).await?;
         if sent.send((clock::instant(), pending)).await.is_err() {
             break;

@@ -1,11 +1,11 @@
-//! A line of `send --from`: a wish as JSON.
+//! A line of `send --from`: an input as JSON.
 
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::engine::{BadInput, Wish, suggest};
+use crate::engine::{BadInput, CommandInput, suggest};
 use crate::position::Version;
 
 const FIELDS: [&str; 7] = ["aggregate", "id", "command", "data", "command_id", "issued_at", "expect"];
@@ -19,8 +19,8 @@ pub(super) struct Defaults {
     pub(super) internal: bool,
 }
 
-/// The wish of a line.
-pub(super) fn parse(line: &str, defaults: &Defaults) -> Result<Wish, BadInput> {
+/// The input of a line.
+pub(super) fn parse(line: &str, defaults: &Defaults) -> Result<CommandInput, BadInput> {
     let value: Value =
         serde_json::from_str(line).map_err(|error| BadInput::at("", format!("malformed JSON: {error}")))?;
     let Value::Object(mut fields) = value else {
@@ -36,7 +36,7 @@ pub(super) fn parse(line: &str, defaults: &Defaults) -> Result<Wish, BadInput> {
     let command_id = parsed(&fields, "command_id", "a UUID")?;
     let given = parsed(&fields, "issued_at", "a time such as 2026-01-31T12:00:00Z")?;
     let timeless = command_id.is_some_and(|id| crate::clock::time_of_id(id).is_none());
-    let wish = Wish {
+    let input = CommandInput {
         aggregate,
         id: id.to_owned(),
         command: command.to_owned(),
@@ -47,7 +47,7 @@ pub(super) fn parse(line: &str, defaults: &Defaults) -> Result<Wish, BadInput> {
         data: Value::Null,
     };
     let data = fields.remove("data").unwrap_or_else(|| Value::Object(Map::new()));
-    Ok(Wish { data, ..wish })
+    Ok(CommandInput { data, ..input })
 }
 
 fn required<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, BadInput> {
@@ -93,27 +93,27 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_a_wish() {
+    fn a_line_is_a_command() {
         let line = r#"{"id":"000001","command":"DepositFunds","data":{"amount":"1.00"},"expect":3}"#;
-        let wish = parse(line, &defaults()).expect("a wish");
-        assert_eq!((wish.aggregate.as_str(), wish.id.as_str()), ("account", "000001"));
-        assert_eq!((wish.command.as_str(), wish.expect), ("DepositFunds", Some(Version(3))));
-        assert_eq!((wish.command_id, wish.issued_at), (None, None));
-        assert_eq!(wish.data, serde_json::json!({"amount": "1.00"}));
+        let input = parse(line, &defaults()).expect("an input");
+        assert_eq!((input.aggregate.as_str(), input.id.as_str()), ("account", "000001"));
+        assert_eq!((input.command.as_str(), input.expect), ("DepositFunds", Some(Version(3))));
+        assert_eq!((input.command_id, input.issued_at), (None, None));
+        assert_eq!(input.data, serde_json::json!({"amount": "1.00"}));
     }
 
     #[test]
     fn the_time_of_the_whole_file_is_that_of_ids_that_carry_none() {
         let line = |id: Uuid| format!(r#"{{"id":"1","command":"C","command_id":"{id}"}}"#);
-        let issued = |id| parse(&line(id), &defaults()).expect("a wish").issued_at;
+        let issued = |id| parse(&line(id), &defaults()).expect("an input").issued_at;
         assert_eq!(issued(Uuid::new_v5(&Uuid::NAMESPACE_OID, b"1")), Some(Timestamp(7)));
         assert_eq!(issued(crate::clock::new_id()), None);
     }
 
     #[test]
     fn a_line_may_name_another_aggregate() {
-        let wish = parse(r#"{"aggregate":"account_registry","id":"1","command":"C"}"#, &defaults()).expect("a wish");
-        assert_eq!(wish.aggregate, "account_registry");
+        let input = parse(r#"{"aggregate":"account_registry","id":"1","command":"C"}"#, &defaults()).expect("an input");
+        assert_eq!(input.aggregate, "account_registry");
     }
 
     #[test]

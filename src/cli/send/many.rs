@@ -108,16 +108,16 @@ async fn submit(
     let mut number = 0;
     while let Some(line) = lines.recv().await {
         number += 1;
-        let wish = match line {
+        let input = match line {
             Ok(text) if text.is_empty() => continue,
             Ok(text) => line::parse(&text, defaults),
             Err(bad) => Err(bad),
         };
-        let (aggregate, id, what) = match wish {
+        let (aggregate, id, what) = match input {
             Err(bad) => (String::new(), String::new(), Err(Unsent::Bad(bad))),
-            Ok(wish) => {
-                let (aggregate, id) = (wish.aggregate.clone(), wish.id.clone());
-                let what = match working.engine.prepare(wish, Some(client.reply_to().clone())) {
+            Ok(input) => {
+                let (aggregate, id) = (input.aggregate.clone(), input.id.clone());
+                let what = match working.engine.prepare(input, Some(client.reply_to())) {
                     Err(PrepareError::Input(bad)) => Err(Unsent::Bad(bad)),
                     Err(PrepareError::Schema(error)) => return Err(error.into()),
                     Ok(command) => {

@@ -12,7 +12,7 @@ use super::error::{CliError, CliResult, Exit};
 use super::session::{Session, Working, blocking};
 use crate::clock::Timestamp;
 use crate::command::{Answer, Client, Outcome};
-use crate::engine::{BadInput, PrepareError, Wish};
+use crate::engine::{BadInput, CommandInput, PrepareError};
 use crate::position::Version;
 use crate::settings::Period;
 
@@ -64,9 +64,9 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
         return many::run(args, &from, session).await;
     }
     let wait = args.timeout.map_or(WAIT, |period| period.0);
-    let wish = wish(args)?;
+    let input = input(args)?;
     let working = session.working().await?;
-    let sent = send(&working, wish, wait).await;
+    let sent = send(&working, input, wait).await;
     let (aggregate, id, command_id, outcome) = match sent {
         Ok(sent) => sent,
         Err(error) => {
@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     Exit::of(&outcome).map_or(Ok(()), |exit| Err(CliError::quiet(exit)))
 }
 
-fn wish(args: Args) -> CliResult<Wish> {
+fn input(args: Args) -> CliResult<CommandInput> {
     let data = match &args.data {
         None => Value::Object(serde_json::Map::new()),
         Some(text) => serde_json::from_str(text)
@@ -91,7 +91,7 @@ fn wish(args: Args) -> CliResult<Wish> {
         Some(version) if version < 0 => return Err(CliError::usage("--expect must be a version: 0, 1, 2 …")),
         expect => expect.map(Version),
     };
-    Ok(Wish {
+    Ok(CommandInput {
         aggregate: args.aggregate,
         id: args.id.unwrap_or_default(),
         command: args.command.unwrap_or_default(),
@@ -103,10 +103,10 @@ fn wish(args: Args) -> CliResult<Wish> {
     })
 }
 
-async fn send(working: &Working, wish: Wish, wait: Duration) -> CliResult<(String, String, Uuid, Outcome)> {
-    let (aggregate, id) = (wish.aggregate.clone(), wish.id.clone());
+async fn send(working: &Working, input: CommandInput, wait: Duration) -> CliResult<(String, String, Uuid, Outcome)> {
+    let (aggregate, id) = (input.aggregate.clone(), input.id.clone());
     let client = open_client(working, 1).await?;
-    let command = working.engine.prepare(wish, Some(client.reply_to().clone())).map_err(of_fields)?;
+    let command = working.engine.prepare(input, Some(client.reply_to())).map_err(of_fields)?;
     let command_id = command.command_id;
     let outcome = client.send(command, wait).await?;
     Ok((aggregate, id, command_id, outcome))

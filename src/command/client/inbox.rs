@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RETRY_WAIT;
-use super::waiters::Shared;
+use super::waiters::{Answered, Key, Shared};
 use crate::command::Reply;
 use crate::log::{LogError, Reader, TopicPartition};
 use crate::position::Offset;
@@ -65,7 +65,8 @@ impl Inbox {
     fn deliver(&mut self, value: &[u8]) {
         match self.replies.decode(value) {
             Ok(Reply { aggregate_id, command_id, outcome }) => {
-                self.shared.answer(&(aggregate_id, command_id), Ok(outcome));
+                let key = Key { aggregate_id, command_id, reply_at: Some(self.place.partition) };
+                self.shared.answer(&key, Ok(Answered::Judged(outcome)));
             }
             Err(error) => tracing::warn!(%error, partition = %self.place, "passed over an unreadable reply"),
         }

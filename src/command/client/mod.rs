@@ -7,7 +7,8 @@
 //! What it promises: commands [submitted](Client::submit) one after the other reach the log in that
 //! order, and those after one that was not acknowledged are held back where that [matters](Client::order);
 //! at most so many as it was opened with are under way at once; every command ends in its
-//! outcome or an error by its deadline. An [unknown](ClientError::Unknown) end is no refusal: the same
+//! outcome or an error by its deadline; who does not want to wait for room is [told](Client::try_submit)
+//! that there is none. An [unknown](ClientError::Unknown) end is no refusal: the same
 //! command under the same id may be sent again, and has the outcome of the first.
 //!
 //! It never blocks a tokio thread: two threads of its own talk to the log, and a waiting command is
@@ -15,19 +16,21 @@
 
 mod inbox;
 mod outbox;
+mod pending;
 mod waiters;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::Sender;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use crossbeam_channel::{Sender, TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use self::inbox::Inbox;
 use self::outbox::Letter;
+pub use self::pending::Pending;
 use self::waiters::{Key, Shared};
 use super::{Outcome, Reply, ReplyTo};
 use crate::clock;
@@ -39,9 +42,28 @@ use crate::topology::{Topology, partition_of};
 /// How long to wait before a call that found the log away or its queue full is made again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 
+/// A log that acknowledges nothing for so long, although commands are on their way to it, is away.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// As many commands are under way as the client takes. This one was not sent.
+    #[error("command {command_id} was not sent: {in_flight} commands are under way already; try again")]
+    Full {
+        /// The command.
+        command_id: Uuid,
+        /// How many the client takes.
+        in_flight: usize,
+    },
+    /// The log has not acknowledged anything for a while. This command was not sent.
+    #[error("command {command_id} was not sent: the log has acknowledged none for {since:?}; try again")]
+    Away {
+        /// The command.
+        command_id: Uuid,
+        /// Since when.
+        since: Duration,
+    },
     /// The command may or may not have been judged.
     #[error("no outcome of command {command_id} within {waited:?}; send it again with the same id to learn it")]
     Unknown {
@@ -93,14 +115,18 @@ pub struct EncodedCommand {
     pub id: String,
     /// The command's id.
     pub command_id: Uuid,
-    /// The envelope, encoded; it asks for its reply at [`Client::reply_to`].
+    /// The envelope, encoded.
     pub value: Bytes,
+    /// The partition of the replies on which it asks for its outcome, as [`Client::reply_to`] says;
+    /// `None` if it asks for none.
+    pub reply_at: Option<Partition>,
 }
 
 /// Sends commands and waits for their outcomes.
 pub struct Client {
     reply_to: ReplyTo,
     partitions: i32,
+    in_flight: usize,
     permits: Arc<Semaphore>,
     outbox: Option<Sender<Letter>>,
     shared: Arc<Shared>,
@@ -110,17 +136,6 @@ pub struct Client {
 /// A stretch of commands in which none was lost: see [`Client::order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order(u64);
-
-/// A command under way. Dropping it gives up waiting, not the command.
-pub struct Pending {
-    key: Key,
-    receiver: oneshot::Receiver<Result<Outcome, ClientError>>,
-    begun: Instant,
-    deadline: Instant,
-    shared: Arc<Shared>,
-    /// Held until the outcome is taken, so that a slow reader of outcomes slows the sending down.
-    _permit: OwnedSemaphorePermit,
-}
 
 impl Client {
     /// Opens a client that has at most `in_flight` commands under way. Blocks.
@@ -151,13 +166,14 @@ impl Client {
             spawn("commands", move || outbox::post(&letters, sender.as_ref(), &posting))?,
         ];
         let permits = Arc::new(Semaphore::new(in_flight));
-        Ok(Self { reply_to, partitions: topology.partitions, permits, outbox: Some(outbox), shared, threads })
+        let outbox = Some(outbox);
+        Ok(Self { reply_to, partitions: topology.partitions, in_flight, permits, outbox, shared, threads })
     }
 
     /// Where a command of this client is to ask for its reply.
     #[must_use]
-    pub const fn reply_to(&self) -> &ReplyTo {
-        &self.reply_to
+    pub fn reply_to(&self) -> ReplyTo {
+        self.reply_to.clone()
     }
 
     /// Sends a command and waits for its outcome.
@@ -185,28 +201,62 @@ impl Client {
         command: EncodedCommand,
         wait: Duration,
     ) -> Result<Pending, ClientError> {
-        let EncodedCommand { topic, id, command_id, value } = command;
-        let closed = || ClientError::Stopped("the client is closed".to_owned());
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        self.hand_over(order, command, wait, permit)
+    }
+
+    /// [`submit`](Self::submit)s a command at once, or says that there is [no room](ClientError::Full) or
+    /// that the log is [away](ClientError::Away). Never waits.
+    pub fn try_submit(&self, command: EncodedCommand, wait: Duration) -> Result<Pending, ClientError> {
+        let permit = self.room_for(command.command_id)?;
+        self.hand_over(self.order(), command, wait, permit)
+    }
+
+    /// Hands a command over that asks for no reply, at once or not at all, and waits until the log has
+    /// acknowledged it.
+    pub async fn post(&self, command: EncodedCommand, wait: Duration) -> Result<(), ClientError> {
+        self.try_submit(EncodedCommand { reply_at: None, ..command }, wait)?.answer().await.map(drop)
+    }
+
+    fn room_for(&self, command_id: Uuid) -> Result<OwnedSemaphorePermit, ClientError> {
+        if let Some(since) = self.shared.away_for(AWAY_AFTER) {
+            return Err(ClientError::Away { command_id, since });
+        }
+        self.permits.clone().try_acquire_owned().map_err(|_| self.full(command_id))
+    }
+
+    const fn full(&self, command_id: Uuid) -> ClientError {
+        ClientError::Full { command_id, in_flight: self.in_flight }
+    }
+
+    fn hand_over(
+        &self,
+        order: Order,
+        command: EncodedCommand,
+        wait: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Pending, ClientError> {
+        let EncodedCommand { topic, id, command_id, value, reply_at } = command;
         if order != self.order() {
             return Err(ClientError::HeldBack { command_id });
         }
-        let begun = clock::instant();
-        let deadline = begun + wait;
+        let outbox = self.outbox.as_ref().ok_or_else(closed)?;
+        let key = Key { aggregate_id: id.clone(), command_id, reply_at };
         let record = Outgoing {
             topic,
             partition: partition_of(id.as_bytes(), self.partitions),
-            key: Some(Bytes::from(id.clone())),
+            key: Some(Bytes::from(id)),
             value: Some(value),
             traceparent: None,
         };
-        let key = (id, command_id);
-        let receiver = self.shared.wait_for(&key)?;
-        let pending =
-            Pending { key: key.clone(), receiver, begun, deadline, shared: self.shared.clone(), _permit: permit };
-        let outbox = self.outbox.as_ref().ok_or_else(closed)?;
-        // There is room for each permit; the other end closes only with the client.
-        outbox.try_send(Letter { key, record, deadline, order }).map_err(|_| closed())?;
+        let begun = clock::instant();
+        let deadline = begun + wait;
+        let pending = Pending::wait_for(key.clone(), begun, deadline, &self.shared, permit)?;
+        outbox.try_send(Letter { key, record, deadline, order }).map_err(|error| match error {
+            // Those who gave up waiting left room for others, but their commands are still in here.
+            TrySendError::Full(_) => self.full(command_id),
+            TrySendError::Disconnected(_) => closed(),
+        })?;
         Ok(pending)
     }
 
@@ -232,31 +282,11 @@ impl Drop for Client {
     }
 }
 
+fn closed() -> ClientError {
+    ClientError::Stopped("the client is closed".to_owned())
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     thread.map_err(|error| LogError::Fatal(format!("cannot start a thread: {error}")))
-}
-
-impl Pending {
-    /// The command's id.
-    #[must_use]
-    pub const fn command_id(&self) -> Uuid {
-        self.key.1
-    }
-
-    /// Waits for the outcome, until the deadline.
-    pub async fn outcome(mut self) -> Result<Outcome, ClientError> {
-        let answered = tokio::time::timeout_at(self.deadline.into(), &mut self.receiver).await;
-        match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(ClientError::Unknown { command_id: self.key.1, waited: self.begun.elapsed() }),
-        }
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.receiver.close();
-        self.shared.forget(&self.key);
-    }
 }

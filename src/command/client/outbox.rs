@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use uuid::Uuid;
 
-use super::waiters::{Key, Shared};
+use super::waiters::{Answered, Key, Shared};
 use super::{ClientError, Order, RETRY_WAIT};
 use crate::clock;
 use crate::log::{LogError, Outgoing, Sender};
@@ -23,33 +23,45 @@ pub(super) struct Letter {
 /// Writes commands in the order in which they were submitted, until the client is closed.
 pub(super) fn post(letters: &Receiver<Letter>, sender: &dyn Sender, shared: &Arc<Shared>) {
     for Letter { key, record, deadline, order } in letters {
+        let command_id = key.command_id;
         loop {
             if order != shared.order() {
-                shared.answer(&key, Err(ClientError::HeldBack { command_id: key.1 }));
+                shared.answer(&key, Err(ClientError::HeldBack { command_id }));
                 break;
             }
-            let waiting = shared.clone();
-            let delivered_key = key.clone();
-            let delivered = Box::new(move |result: Result<Offset, LogError>| {
-                if let Err(error) = result {
-                    if error.is_temporary() {
-                        waiting.end_order();
-                    }
-                    waiting.answer(&delivered_key, Err(undelivered(delivered_key.1, error)));
-                }
-            });
-            match sender.send(record.clone(), delivered) {
+            shared.is_on_its_way();
+            match sender.send(record.clone(), Box::new(delivery(key.clone(), shared.clone()))) {
                 Ok(()) => break,
                 Err(error) if error.is_temporary() && clock::instant() < deadline && !shared.is_closing() => {
+                    shared.was_not_taken();
                     std::thread::sleep(RETRY_WAIT);
                 }
                 Err(reason) => {
+                    shared.was_not_taken();
                     if reason.is_temporary() {
                         shared.end_order();
                     }
-                    shared.answer(&key, Err(ClientError::NotSent { command_id: key.1, reason }));
+                    shared.answer(&key, Err(ClientError::NotSent { command_id, reason }));
                     break;
                 }
+            }
+        }
+    }
+}
+
+/// What is done once the log has taken a command for good, or given it up.
+fn delivery(key: Key, shared: Arc<Shared>) -> impl FnOnce(Result<Offset, LogError>) + Send {
+    move |result| {
+        shared.has_arrived(result.is_ok());
+        match result {
+            Ok(_) if key.reply_at.is_none() => shared.answer(&key, Ok(Answered::Written)),
+            // The reply follows.
+            Ok(_) => {}
+            Err(error) => {
+                if error.is_temporary() {
+                    shared.end_order();
+                }
+                shared.answer(&key, Err(undelivered(key.command_id, error)));
             }
         }
     }

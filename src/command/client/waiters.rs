@@ -3,20 +3,50 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{ClientError, Order};
+use crate::clock;
 use crate::command::Outcome;
+use crate::position::Partition;
 
-/// An aggregate's id and a command's.
-pub(super) type Key = (String, Uuid);
+/// A command that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub aggregate_id: String,
+    pub command_id: Uuid,
+    /// The partition of the replies on which its reply is asked for; `None` if only the log's
+    /// acknowledgement is waited for.
+    pub reply_at: Option<Partition>,
+}
+
+/// What is heard of a command.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// It stands in the log.
+    Written,
+    /// It was judged.
+    Judged(Outcome),
+}
+
+pub(super) type Answer = Result<Answered, ClientError>;
 
 /// Everyone who waits. The same command may be sent twice at once; its replies come in the order of
 /// the sending, since both stand in one partition.
-type Waiters = HashMap<Key, VecDeque<oneshot::Sender<Result<Outcome, ClientError>>>>;
+type Waiters = HashMap<Key, VecDeque<oneshot::Sender<Answer>>>;
+
+/// Whether what is sent arrives.
+#[derive(Default)]
+struct Traffic {
+    /// Commands that the log has taken and not yet acknowledged.
+    on_their_way: usize,
+    /// When it last acknowledged one, or was given one after it had acknowledged all.
+    moved_at: Option<Instant>,
+}
 
 /// What the client and its threads share.
 #[derive(Default)]
@@ -26,6 +56,7 @@ pub(super) struct Shared {
     /// Grows with each command that was not acknowledged.
     order: AtomicU64,
     broken: OnceLock<String>,
+    traffic: Mutex<Traffic>,
 }
 
 impl Shared {
@@ -34,7 +65,7 @@ impl Shared {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn wait_for(&self, key: &Key) -> Result<oneshot::Receiver<Result<Outcome, ClientError>>, ClientError> {
+    pub fn wait_for(&self, key: &Key) -> Result<oneshot::Receiver<Answer>, ClientError> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = self.waiters();
         // Under the lock: a reader that breaks down afterwards finds this waiter.
@@ -47,7 +78,7 @@ impl Shared {
 
     /// Answers who has waited longest. One that gave up takes its answer with it, so that the next
     /// copy is not given the answer of this one.
-    pub fn answer(&self, key: &Key, answer: Result<Outcome, ClientError>) {
+    pub fn answer(&self, key: &Key, answer: Answer) {
         let mut waiters = self.waiters();
         let Some(queue) = waiters.get_mut(key) else { return };
         if let Some(waiter) = queue.pop_front() {
@@ -71,6 +102,41 @@ impl Shared {
         for waiter in waiters.drain().flat_map(|(_, queue)| queue) {
             drop(waiter.send(Err(ClientError::Stopped(reason.to_owned()))));
         }
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A command is given to the log.
+    pub fn is_on_its_way(&self) {
+        let mut traffic = self.traffic();
+        if traffic.on_their_way == 0 {
+            traffic.moved_at = Some(clock::instant());
+        }
+        traffic.on_their_way += 1;
+    }
+
+    /// The log did not take it.
+    pub fn was_not_taken(&self) {
+        let mut traffic = self.traffic();
+        traffic.on_their_way = traffic.on_their_way.saturating_sub(1);
+    }
+
+    /// The log has acknowledged one that it took, or given it up.
+    pub fn has_arrived(&self, acknowledged: bool) {
+        let mut traffic = self.traffic();
+        traffic.on_their_way = traffic.on_their_way.saturating_sub(1);
+        if acknowledged {
+            traffic.moved_at = Some(clock::instant());
+        }
+    }
+
+    /// For how long the log has acknowledged nothing of what is on its way to it, if that is `long`.
+    pub fn away_for(&self, long: Duration) -> Option<Duration> {
+        let traffic = self.traffic();
+        let since = traffic.moved_at.filter(|_| traffic.on_their_way > 0)?.elapsed();
+        (since > long).then_some(since)
     }
 
     pub fn order(&self) -> Order {
