@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::command::{ClientError, Failure, Outcome, Refused};
-use crate::engine::BadInput;
+use crate::engine::{AskError, BadInput, CallError};
 use crate::log::LogError;
 use crate::schema::{RegistryError, SchemaError};
 use crate::settings::SettingsError;
@@ -163,6 +163,17 @@ impl From<ClientError> for CliError {
             ClientError::Log(error) => error.into(),
             ClientError::NotSent { ref reason, .. } if !reason.is_temporary() => Self::failed(error),
             other => Self::temporary(other),
+        }
+    }
+}
+
+impl From<CallError> for CliError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Input(error) => error.into(),
+            CallError::Command(error) => error.into(),
+            CallError::Query(error) => AskError::from(error).into(),
+            CallError::Schema(error) => error.into(),
         }
     }
 }

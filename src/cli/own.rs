@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::error::{CliError, CliResult};
 use super::output::Output;
 use super::session::{Session, Working, blocking};
-use crate::engine::Engine;
+use crate::engine::{Calls, Engine};
 use crate::settings::Settings;
 
 /// A command of an application's own, added by [`App::command`](crate::App::command).
@@ -87,6 +87,11 @@ impl Console {
         Ok(working.engine.clone())
     }
 
+    /// The application to be called, with at most `in_flight` commands under way at once.
+    pub async fn calls(&self, in_flight: usize) -> CliResult<Calls> {
+        Ok(Calls::open(&self.engine().await?, in_flight).await?)
+    }
+
     /// Runs what blocks on a thread where it may.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> CliResult<T> {
         blocking(work).await
@@ -96,7 +101,7 @@ impl Console {
     async fn close(self) -> CliResult {
         // A task of the command may still hold a console: then the end of the process ends its roles.
         match Arc::into_inner(self.working).and_then(OnceCell::into_inner) {
-            Some(working) => working.close().await,
+            Some(working) => Ok(working.close().await?),
             None => Ok(()),
         }
     }

@@ -22,9 +22,9 @@ const ROOMS: [&str; 23] = [
     "verify",
     "settings",
     "telemetry",
-    "gateway",
     "testing",
     "engine",
+    "gateway",
     "cli",
     "app",
 ];

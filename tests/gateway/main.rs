@@ -1,0 +1,4 @@
+//! The engine as it is called from outside: by applications as a library, and over HTTP.
+
+mod calls;
+mod sample;
