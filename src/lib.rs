@@ -26,7 +26,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`clock`], [`position`], [`topology`] | times and ids · versions, sequences, offsets · topics and partitions |
+//! | [`clock`], [`position`], [`trace`], [`topology`] | times and ids · versions, sequences, offsets · the header of a trace · topics and partitions |
 //! | [`log`] | the port to the log, and its adapters `log/kafka` and `log/embedded` |
 //! | [`schema`] | messages, envelopes, Avro, the registry, JSON |
 //! | [`command`] | the envelope, the outcome, deduplication, the client |
@@ -74,6 +74,7 @@ pub mod store;
 pub mod telemetry;
 pub mod testing;
 pub mod topology;
+pub mod trace;
 pub mod verify;
 
 pub use aggregate::{Aggregate, Context, Decision, EventContext, Refusal};

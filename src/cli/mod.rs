@@ -30,7 +30,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::engine::Application;
-use crate::telemetry;
+use crate::telemetry::Telemetry;
 use own::Invoked;
 use session::Session;
 use signals::Signals;
@@ -101,10 +101,7 @@ const EXAMPLES: [(&str, &str); 13] = [
 pub(crate) fn main(app: Application, own: OwnCommands) -> ExitCode {
     error::install_display();
     match parse(app.name, &own) {
-        Ok((common, task)) => {
-            telemetry::init(level(&common, &task));
-            start(Program { app: Arc::new(app), own: Arc::new(own) }, common, task)
-        }
+        Ok((common, task)) => start(Program { app: Arc::new(app), own: Arc::new(own) }, common, task),
         Err(error) => Err(error),
     }
     .map_or_else(|error| error.show().into(), |()| ExitCode::SUCCESS)
@@ -157,6 +154,9 @@ const fn level(common: &args::Common, task: &Task) -> tracing::Level {
 
 fn start(program: Program, common: args::Common, task: Task) -> CliResult {
     let settings = common.settings()?;
+    let log = settings.telemetry.log.as_deref().filter(|_| !common.verbose);
+    let telemetry = Telemetry::start(program.app.name, level(&common, &task), log, &settings.telemetry);
+    let telemetry = telemetry.map_err(CliError::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(CliError::failed)?;
@@ -171,6 +171,7 @@ fn start(program: Program, common: args::Common, task: Task) -> CliResult {
     });
     // What still waits for a log that is away must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    telemetry.finish();
     ended
 }
 

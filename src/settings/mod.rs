@@ -8,6 +8,7 @@
 mod kafka;
 mod layers;
 mod period;
+mod telemetry;
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::{Layers, SettingsError};
 pub use period::{Period, PeriodError};
+pub use telemetry::TelemetrySettings;
 
 use crate::aggregate::processor::ProcessorSettings;
 use crate::log::kafka::KafkaSettings;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How commands are judged.
     pub processor: ProcessorSettings,
+    /// What a process tells of itself.
+    pub telemetry: TelemetrySettings,
     /// The shape of the topics. Fixed for the application's life once they are created.
     pub topology: TopologySettings,
 }

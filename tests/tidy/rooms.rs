@@ -3,9 +3,10 @@
 use super::source::{Source, line_of, places_of};
 
 /// The rooms in order, as paths of modules. A file belongs to the longest path that leads to it.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     "clock",
     "position",
+    "trace",
     "log",
     "topology",
     "log::kafka",

@@ -6,7 +6,7 @@ use super::source::{Source, line_of, places_of};
 const LINES: usize = 450;
 
 /// A library, and where alone it may be named.
-const DOORS: [(&str, &[&str]); 10] = [
+const DOORS: [(&str, &[&str]); 17] = [
     ("rdkafka", &["src/log/kafka"]),
     ("apache_avro", &["src/schema"]),
     ("schema_registry_converter", &["src/schema"]),
@@ -18,6 +18,13 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("indicatif", &["src/cli"]),
     ("miette", &["src/cli"]),
     ("sqlx", &["src/store/sql"]),
+    ("metrics_exporter_prometheus", &["src/telemetry"]),
+    ("opentelemetry", &["src/trace", "src/telemetry"]),
+    ("opentelemetry_otlp", &["src/telemetry"]),
+    ("opentelemetry_sdk", &["src/telemetry"]),
+    ("tracing_opentelemetry", &["src/trace", "src/telemetry"]),
+    ("utoipa", &["src/gateway"]),
+    ("utoipa_swagger_ui", &["src/gateway"]),
 ];
 
 /// What tells the time or throws dice.

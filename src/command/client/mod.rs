@@ -38,6 +38,7 @@ use crate::log::{Isolation, Log, LogError, Outgoing, Topic};
 use crate::position::Partition;
 use crate::schema::RecordCodec;
 use crate::topology::{Topology, partition_of};
+use crate::trace;
 
 /// How long to wait before a call that found the log away or its queue full is made again.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
@@ -242,16 +243,16 @@ impl Client {
         }
         let outbox = self.outbox.as_ref().ok_or_else(closed)?;
         let key = Key { aggregate_id: id.clone(), command_id, reply_at };
-        let record = Outgoing {
-            topic,
-            partition: partition_of(id.as_bytes(), self.partitions),
-            key: Some(Bytes::from(id)),
-            value: Some(value),
-            traceparent: None,
-        };
+        let partition = partition_of(id.as_bytes(), self.partitions);
+        let span = tracing::info_span!(
+            target: trace::TARGET, "send", otel.kind = "client", otel.name = format!("send {topic}"),
+            id, %command_id, partition = partition.0,
+        );
+        let traceparent = trace::header(&span);
+        let record = Outgoing { topic, partition, key: Some(Bytes::from(id)), value: Some(value), traceparent };
         let begun = clock::instant();
         let deadline = begun + wait;
-        let pending = Pending::wait_for(key.clone(), begun, deadline, &self.shared, permit)?;
+        let pending = Pending::wait_for(key.clone(), begun, deadline, &self.shared, span, permit)?;
         outbox.try_send(Letter { key, record, deadline, order }).map_err(|error| match error {
             // Those who gave up waiting left room for others, but their commands are still in here.
             TrySendError::Full(_) => self.full(command_id),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::ClientError;
 use super::waiters::{Answer, Answered, Key, Shared};
 use crate::command::Outcome;
+use crate::trace;
 
 /// A command under way. Dropping it gives up waiting, not the command.
 pub struct Pending {
@@ -17,6 +19,8 @@ pub struct Pending {
     begun: Instant,
     deadline: Instant,
     shared: Arc<Shared>,
+    /// Ends with it.
+    span: Span,
     /// Held until the outcome is taken, so that a slow reader of outcomes slows the sending down.
     _permit: OwnedSemaphorePermit,
 }
@@ -27,10 +31,11 @@ impl Pending {
         begun: Instant,
         deadline: Instant,
         shared: &Arc<Shared>,
+        span: Span,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, ClientError> {
         let receiver = shared.wait_for(&key)?;
-        Ok(Self { key, receiver, begun, deadline, shared: shared.clone(), _permit: permit })
+        Ok(Self { key, receiver, begun, deadline, shared: shared.clone(), span, _permit: permit })
     }
 
     /// The command's id.
@@ -52,12 +57,14 @@ impl Pending {
     /// Waits until the log has acknowledged it or more, until the deadline.
     pub(super) async fn answer(mut self) -> Answer {
         let answered = tokio::time::timeout_at(self.deadline.into(), &mut self.receiver).await;
-        match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => {
-                Err(ClientError::Unknown { command_id: self.key.command_id, waited: self.begun.elapsed() })
-            }
+        let unknown = ClientError::Unknown { command_id: self.key.command_id, waited: self.begun.elapsed() };
+        let answer = answered.ok().and_then(Result::ok).unwrap_or(Err(unknown));
+        match &answer {
+            Ok(Answered::Judged(outcome)) => trace::note(&self.span, "outcome", outcome.kind()),
+            Ok(Answered::Written) => {}
+            Err(error) => trace::fail(&self.span, error),
         }
+        answer
     }
 }
 

@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::WorkerSettings;
-use super::link::{Control, Job, Located, Report, Write};
+use super::link::{Control, Job, Located, Measured, Report, Write};
 use crate::clock::{self, Clock, Timestamp};
 use crate::projection::{Applied, Batch, Progress, Shape, ViewError, Views};
+use crate::trace;
 
 /// Batches are merged until they are this large, in bytes of events.
 const LARGEST_BATCH: usize = 32 * 1024 * 1024;
@@ -102,7 +103,7 @@ impl Applier {
 
     /// Writes a batch, and those that wait behind it as far as they fit.
     async fn write(&mut self, first: Write) {
-        let Write { mut number, mut batch, mut newest, mut bytes } = first;
+        let Write { mut number, mut batch, mut measured, mut bytes } = first;
         if self.control.is_discarded(number) {
             return self.report(Report::Done(number));
         }
@@ -112,7 +113,8 @@ impl Applier {
                 Ok(Job::Write(next)) => {
                     number = next.number;
                     if !self.control.is_discarded(number) {
-                        (newest, bytes) = (newest.max(next.newest), bytes + next.bytes);
+                        bytes += next.bytes;
+                        measured.merge(next.measured);
                         batch.merge(next.batch);
                     }
                 }
@@ -120,7 +122,7 @@ impl Applier {
                 Err(_) => break,
             }
         }
-        let report = self.write_for_sure(&batch, number, newest).await;
+        let report = self.write_for_sure(&batch, number, &measured).await;
         self.report(report);
         if locate {
             self.locate().await;
@@ -128,7 +130,7 @@ impl Applier {
     }
 
     /// Tries until it is written or worthless.
-    async fn write_for_sure(&self, batch: &Batch, number: u64, newest: Timestamp) -> Report {
+    async fn write_for_sure(&self, batch: &Batch, number: u64, measured: &Measured) -> Report {
         let (least, most) = self.settings.retry;
         let pauses = ExponentialBuilder::default().with_min_delay(least).with_max_delay(most).with_jitter();
         let mut pauses = pauses.without_max_times().build();
@@ -137,12 +139,15 @@ impl Applier {
             let applied = tokio::time::timeout(self.settings.transaction_limit, self.views.store().apply(batch)).await;
             match applied {
                 Ok(Ok(Applied::Done)) => {
-                    self.measure(batch.events(), begun.elapsed(), newest);
+                    self.measure(batch.events(), begun.elapsed(), measured.newest);
                     self.control.set_status(|status| status.database = None);
                     self.views.has_changed(self.control.view());
                     return Report::Done(number);
                 }
-                Ok(Ok(Applied::Moved)) => return Report::Moved(number),
+                Ok(Ok(Applied::Moved)) => {
+                    measured.spans.iter().for_each(|span| trace::fail(span, "the view has moved on without it"));
+                    return Report::Moved(number);
+                }
                 Ok(Err(error)) => self.complain(&describe(&error)),
                 Err(_) => self.complain("a transaction did not end in time"),
             }
@@ -167,7 +172,7 @@ impl Applier {
         let view = self.control.view();
         metrics::counter!("headwater_view_events_total", "view" => view).increment(events as u64);
         metrics::histogram!("headwater_view_batch_events", "view" => view).record(events as f64);
-        metrics::histogram!("headwater_view_apply_ms", "view" => view).record(took.as_secs_f64() * 1000.0);
+        metrics::histogram!("headwater_view_apply_seconds", "view" => view).record(took.as_secs_f64());
         let delay = self.clock.now().since(newest);
         metrics::gauge!("headwater_view_delay_ms", "view" => view).set(delay.as_secs_f64() * 1000.0);
     }

@@ -5,17 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
+use tracing::Span;
 
 use super::WorkerSettings;
+use super::link::Measured;
 use super::partition::At;
 use super::versions::LastVersions;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::event::Recorded;
 use crate::log::{Record, TopicPartition};
 use crate::projection::source::{Decoder, ReadError};
 use crate::projection::{
     Advance, Batch, Changes, Events, ParkedAggregate, ParkedEvent, Projection, Shape, SourcePartition, StopReason,
 };
+use crate::trace;
 
 /// What folding a record came to.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct Fold<P: Projection> {
     versions: LastVersions,
     parked: HashSet<(&'static str, String)>,
     batch: Batch,
-    newest: Timestamp,
+    measured: Measured,
 }
 
 impl<P: Projection> Fold<P> {
@@ -59,7 +62,7 @@ impl<P: Projection> Fold<P> {
             versions: LastVersions::default(),
             parked: HashSet::new(),
             batch: Batch::new(shape),
-            newest: Timestamp::MIN,
+            measured: Measured::default(),
         }
     }
 
@@ -70,7 +73,7 @@ impl<P: Projection> Fold<P> {
     /// Forgets what is under way.
     pub fn begin_anew(&mut self) {
         self.batch = Batch::new(&self.shape);
-        self.newest = Timestamp::MIN;
+        self.measured = Measured::default();
         self.versions.clear();
         self.parked.clear();
     }
@@ -105,11 +108,17 @@ impl<P: Projection> Fold<P> {
         if let Err(reason) = self.check(place, at, &event) {
             return Folded::Stopped(reason);
         }
-        if let Err(reason) = self.project(source, place, &event) {
+        let span = trace::is_recorded(record.traceparent.as_ref()).then(|| span_of::<P>(record, &event));
+        let projected = {
+            let _entered = span.as_ref().map(Span::enter);
+            self.project(source, place, &event)
+        };
+        if let Err(reason) = projected {
             return Folded::Stopped(reason);
         }
         (at.next, at.sequence) = (offset.next(), event.sequence);
-        self.newest = self.newest.max(event.occurred_at);
+        self.measured.newest = self.measured.newest.max(event.occurred_at);
+        self.measured.spans.extend(span);
         Folded::Taken
     }
 
@@ -178,13 +187,21 @@ impl<P: Projection> Fold<P> {
         Ok(())
     }
 
-    /// What was folded since the last call, with the time of its youngest event.
-    pub fn take(&mut self) -> (Batch, Timestamp) {
-        (
-            std::mem::replace(&mut self.batch, Batch::new(&self.shape)),
-            std::mem::replace(&mut self.newest, Timestamp::MIN),
-        )
+    /// What was folded since the last call, and what is measured of it.
+    pub fn take(&mut self) -> (Batch, Measured) {
+        (std::mem::replace(&mut self.batch, Batch::new(&self.shape)), std::mem::take(&mut self.measured))
     }
+}
+
+/// The span of a traced event, a child of what wrote it.
+fn span_of<P: Projection>(record: &Record, event: &Recorded<Events<P>>) -> Span {
+    let span = tracing::info_span!(
+        target: trace::TARGET, "project", otel.kind = "consumer", otel.name = format!("project {}", P::NAME),
+        view = P::NAME, aggregate = event.aggregate, id = event.aggregate_id, version = event.version.0,
+        partition = record.partition.0, offset = record.offset.0,
+    );
+    trace::follow(&span, record.traceparent.as_deref());
+    span
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

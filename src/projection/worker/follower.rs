@@ -205,11 +205,11 @@ impl<P: Projection> Follower<P> {
                 self.fold.advance(owned.source, advance);
             }
         }
-        let (batch, newest) = self.fold.take();
+        let (batch, measured) = self.fold.take();
         if batch.advances().is_empty() {
             return Ok(());
         }
-        self.queue.send(batch, newest, self.size.polled, clock::instant() + PATIENCE);
+        self.queue.send(batch, measured, self.size.polled, clock::instant() + PATIENCE);
         if self.queue.is_blocked() { self.pause_running(member) } else { Ok(()) }
     }
 

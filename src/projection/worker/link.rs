@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tracing::Span;
 
 use super::status::WorkerStatus;
 use crate::clock::Timestamp;
@@ -25,10 +26,33 @@ pub struct Write {
     pub number: u64,
     /// What is to be written.
     pub batch: Batch,
-    /// The time of its youngest event.
-    pub newest: Timestamp,
+    /// What is measured of it.
+    pub measured: Measured,
     /// About how large it is.
     pub bytes: usize,
+}
+
+/// What is measured of a batch.
+#[derive(Debug)]
+pub struct Measured {
+    /// The time of its youngest event.
+    pub newest: Timestamp,
+    /// One for each traced event; they end when it is written.
+    pub spans: Vec<Span>,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        Self { newest: Timestamp::MIN, spans: Vec::new() }
+    }
+}
+
+impl Measured {
+    /// With that of a batch behind it.
+    pub fn merge(&mut self, next: Self) {
+        self.newest = self.newest.max(next.newest);
+        self.spans.extend(next.spans);
+    }
 }
 
 /// Where partitions go on.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::link::{Control, Job, Located, Report, Write};
-use crate::clock::{self, Timestamp};
+use super::link::{Control, Job, Located, Measured, Report, Write};
+use crate::clock;
 use crate::projection::{Batch, Progress};
 
 /// What the task said that is still to be acted upon.
@@ -49,9 +49,9 @@ impl Queue {
     }
 
     /// Sends a batch; waits for room until then.
-    pub fn send(&mut self, batch: Batch, newest: Timestamp, bytes: usize, until: Instant) {
+    pub fn send(&mut self, batch: Batch, measured: Measured, bytes: usize, until: Instant) {
         self.sent += 1;
-        self.blocked = Some(Write { number: self.sent, batch, newest, bytes });
+        self.blocked = Some(Write { number: self.sent, batch, measured, bytes });
         self.unblock(until);
     }
 

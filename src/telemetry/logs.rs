@@ -1,38 +1,54 @@
 //! Logs: text for people, JSON lines for programs, always on standard error.
 //!
 //! A JSON line has `timestamp`, `level`, `target`, `message` and beside them every field of the event
-//! and of the spans around it. `RUST_LOG` chooses what is shown. Colour only on a terminal, and never
-//! with `NO_COLOR`.
+//! and of the spans around it. Colour only on a terminal, and never with `NO_COLOR`.
 
 use std::fmt;
 use std::io::IsTerminal;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, fmt as output};
 
+use super::TelemetryError;
 use crate::clock::Clock;
+use crate::trace;
 
 /// Libraries that tell people nothing they could act on. `apache_avro` reports unions of one branch as
 /// errors, and a topic of one message has just that.
 const QUIET: &str = "apache_avro=off,fjall=warn,lsm_tree=warn,hyper=warn,h2=warn,sqlx=warn,reqwest=warn";
 
-/// Starts logging for the whole process; `level` applies where `RUST_LOG` says nothing. A second call
-/// changes nothing.
-pub fn init(level: tracing::Level) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET}")));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = if std::io::stderr().is_terminal() {
-        builder.with_ansi(colour()).with_target(false).compact().try_init()
-    } else {
-        builder.fmt_fields(JsonFields::new()).event_format(JsonLines(Clock::system())).try_init()
+/// What is shown: what `RUST_LOG` says, else what the setting says, else everything from `level` on.
+pub(super) fn filter(level: tracing::Level, setting: Option<&str>) -> Result<EnvFilter, TelemetryError> {
+    let variable = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|it| !it.is_empty());
+    let (origin, directives) = match (&variable, setting) {
+        (Some(variable), _) => (EnvFilter::DEFAULT_ENV, variable.as_str()),
+        (None, Some(setting)) => ("telemetry.log", setting),
+        (None, None) => return Ok(EnvFilter::new(format!("{level},{QUIET}"))),
     };
-    if installed.is_err() {
-        tracing::debug!("logging was started before");
+    let parsed = EnvFilter::try_new(format!("{QUIET},{directives}"));
+    parsed.map_err(|error| TelemetryError::Filter { origin, reason: error.to_string() })
+}
+
+/// Writes what passes the filter. The spans of traced commands are made for traces: without those nothing
+/// is to be paid for them.
+pub(super) fn layer<S>(filter: EnvFilter, traces: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let is_wanted = move |metadata: &Metadata<'_>| traces || metadata.target() != trace::TARGET;
+    let filter = filter.and(filter_fn(is_wanted).with_max_level_hint(LevelFilter::TRACE));
+    let output = output::layer().with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        output.with_ansi(colour()).with_target(false).compact().with_filter(filter).boxed()
+    } else {
+        output.fmt_fields(JsonFields::new()).event_format(JsonLines(Clock::system())).with_filter(filter).boxed()
     }
 }
 
@@ -68,6 +84,8 @@ where
         }
         event.record(&mut Fields(&mut line));
         come_from_log(&mut line);
+        // What only the exporter of traces is to know.
+        line.retain(|name, _| !name.starts_with("otel."));
         writeln!(writer, "{}", Value::Object(line))
     }
 }
@@ -157,9 +175,16 @@ mod tests {
         let text = String::from_utf8(lines.0.lock().expect("not poisoned").clone()).expect("text");
         let line: Value = serde_json::from_str(&text).expect("one line of JSON");
         let expected = serde_json::json!({
-            "timestamp": "1970-01-01T00:00:00Z", "level": "WARN", "target": "headwater::telemetry::tests",
+            "timestamp": "1970-01-01T00:00:00Z", "level": "WARN", "target": "headwater::telemetry::logs::tests",
             "message": "parked", "aggregate": "account", "id": "000001", "partition": 3,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_wrong_filter_names_where_it_stands() {
+        let error = filter(tracing::Level::INFO, Some("headwater=loud")).expect_err("no level").to_string();
+        assert!(error.starts_with("telemetry.log: "), "{error}");
+        assert!(filter(tracing::Level::INFO, Some("headwater=debug,warn")).is_ok());
     }
 }

@@ -1,0 +1,329 @@
+//! Metrics: what there is, and how it is shown to Prometheus.
+//!
+//! [`METRICS`] is the one table of them. The exporter describes them from it, `docs/metrics.md` is made
+//! from it, and a test holds every use in the source to it. A label takes few values: names of
+//! aggregates, views, outcomes and routes, never ids.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use metrics::{SharedString, Unit};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub use Kind::{Counter, Gauge, Histogram};
+
+/// What a metric's number means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// How much there was since the process began.
+    Counter,
+    /// How much there is now.
+    Gauge,
+    /// How often there was how much, with the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// As Prometheus calls it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Counter => "counter",
+            Gauge => "gauge",
+            Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// `headwater_<noun>_<unit>[_total]`
+    pub name: &'static str,
+    /// What its number means.
+    pub kind: Kind,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// By what it is told apart.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// From what one call takes to what nobody should wait for.
+const SECONDS: &[f64] =
+    &[0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// How much is done at once.
+const SIZES: &[f64] =
+    &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0];
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, help }
+}
+
+/// Every metric there is.
+pub const METRICS: &[Metric] = &[
+    metric(
+        "headwater_commands_total",
+        Counter,
+        Unit::Count,
+        &["aggregate", "outcome"],
+        "Commands judged and committed: accepted, refused or failed",
+    ),
+    metric(
+        "headwater_commands_repeated_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Commands that were sent again and had their first outcome again",
+    ),
+    metric(
+        "headwater_dead_letters_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Records on a commands topic that cannot be understood, set aside",
+    ),
+    metric(
+        "headwater_replies_ignored_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Commands that asked for a reply at a place that is none of this application's",
+    ),
+    metric("headwater_batch_commands", Histogram(SIZES), Unit::Count, &["aggregate"], "Commands in one transaction"),
+    metric(
+        "headwater_batches_aborted_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Transactions that did not commit; what they held is decided anew",
+    ),
+    metric(
+        "headwater_rebalances_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "How often partitions of commands were assigned to a lane",
+    ),
+    metric(
+        "headwater_partitions_stopped_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Partitions that stopped because going on would corrupt them",
+    ),
+    metric(
+        "headwater_snapshots_dropped_total",
+        Counter,
+        Unit::Count,
+        &["aggregate"],
+        "Snapshots of no use to this release; events are folded instead",
+    ),
+    metric(
+        "headwater_producer_recycles_total",
+        Counter,
+        Unit::Count,
+        &[],
+        "Transactional producers thrown away and made anew, because what became of a call is not known",
+    ),
+    metric("headwater_view_events_total", Counter, Unit::Count, &["view"], "Events folded into a view and committed"),
+    metric(
+        "headwater_view_batch_events",
+        Histogram(SIZES),
+        Unit::Count,
+        &["view"],
+        "Events in one transaction of a view",
+    ),
+    metric(
+        "headwater_view_apply_seconds",
+        Histogram(SECONDS),
+        Unit::Seconds,
+        &["view"],
+        "How long one transaction of a view takes",
+    ),
+    metric(
+        "headwater_view_delay_ms",
+        Gauge,
+        Unit::Milliseconds,
+        &["view"],
+        "From the youngest event of the last transaction until it was in the view",
+    ),
+    metric(
+        "headwater_view_lag_records",
+        Gauge,
+        Unit::Count,
+        &["view"],
+        "Offsets that this worker still has to read for a view",
+    ),
+    metric(
+        "headwater_view_parked_aggregates",
+        Gauge,
+        Unit::Count,
+        &["view"],
+        "Aggregates that a view no longer follows because their events failed",
+    ),
+    metric(
+        "headwater_view_retries_total",
+        Counter,
+        Unit::Count,
+        &["view"],
+        "How often the database did not take a transaction",
+    ),
+    metric(
+        "headwater_view_rebalances_total",
+        Counter,
+        Unit::Count,
+        &["view"],
+        "How often partitions of events were assigned to a view's worker",
+    ),
+    metric(
+        "headwater_view_stopped_partitions_total",
+        Counter,
+        Unit::Count,
+        &["view"],
+        "Partitions that a view no longer follows because skipping would make it wrong",
+    ),
+    metric("headwater_spans_exported_total", Counter, Unit::Count, &[], "Spans that the collector took"),
+    metric("headwater_spans_lost_total", Counter, Unit::Count, &[], "Spans that the collector did not take"),
+];
+
+/// The metrics of this process, to be shown.
+#[derive(Clone, Debug)]
+pub struct Metrics(PrometheusHandle);
+
+/// Histograms keep each value until they are looked at; this bounds how many.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+impl Metrics {
+    /// Starts counting. Whoever counts must begin after this: what was begun before counts for nobody.
+    ///
+    /// # Errors
+    /// If this process counts already, or a thread cannot be started.
+    pub fn start() -> Result<Self, BuildError> {
+        let mut exporter = PrometheusBuilder::new();
+        for metric in METRICS {
+            if let Histogram(buckets) = metric.kind {
+                exporter = exporter.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+            }
+        }
+        let handle = exporter.install_recorder()?;
+        for metric in METRICS {
+            let (unit, help) = (metric.unit, SharedString::const_str(metric.help));
+            match metric.kind {
+                Counter => metrics::describe_counter!(metric.name, unit, help),
+                Gauge => metrics::describe_gauge!(metric.name, unit, help),
+                Histogram(_) => metrics::describe_histogram!(metric.name, unit, help),
+            }
+        }
+        let upkeep = handle.clone();
+        let run = move || {
+            loop {
+                std::thread::sleep(UPKEEP);
+                upkeep.run_upkeep();
+            }
+        };
+        let started = std::thread::Builder::new().name("metrics".to_owned()).spawn(run);
+        started.map_err(|error| BuildError::FailedToCreateRuntime(error.to_string()))?;
+        Ok(Self(handle))
+    }
+
+    /// In Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+}
+
+/// The table, for people.
+#[must_use]
+pub fn table() -> String {
+    let mut text = "# Metrics\n\nMade from the code; `/metrics` shows them in Prometheus' text format.\n\n\
+                    | name | kind | unit | labels | |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for Metric { name, kind, unit, labels, help } in METRICS {
+        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        // A string takes whatever is written to it.
+        let _ = writeln!(text, "| `{name}` | {} | {} | {labels} | {help} |", kind.as_str(), unit.as_str());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use regex::Regex;
+
+    use super::*;
+
+    fn sources(folder: &Path, texts: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, texts);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                texts.push((path.display().to_string(), std::fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+
+    /// Every use in the source: file, kind, name and labels.
+    fn uses() -> Vec<(String, String, String, Vec<String>)> {
+        let mut texts = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
+        let call = Regex::new(r#"(counter|gauge|histogram)!\(\s*"(headwater_\w+)"([^;)]*)"#).expect("a pattern");
+        let label = Regex::new(r#""(\w+)"\s*=>"#).expect("a pattern");
+        let mut uses = Vec::new();
+        for (file, text) in texts {
+            for found in call.captures_iter(&text) {
+                let labels = label.captures_iter(&found[3]).map(|label| label[1].to_owned()).collect();
+                uses.push((file.clone(), found[1].to_owned(), found[2].to_owned(), labels));
+            }
+        }
+        uses
+    }
+
+    #[test]
+    fn every_use_in_the_source_is_as_the_table_says_and_the_table_says_nothing_else() {
+        let mut used = BTreeSet::new();
+        for (file, kind, name, labels) in uses() {
+            let declared = METRICS.iter().find(|metric| metric.name == name);
+            let declared = declared.unwrap_or_else(|| panic!("{file}: {name} is not in the table"));
+            assert_eq!(declared.kind.as_str(), kind, "{file}: {name}");
+            assert_eq!(declared.labels, labels, "{file}: {name}");
+            used.insert(declared.name);
+        }
+        let unused: Vec<_> = METRICS.iter().filter(|metric| !used.contains(metric.name)).map(|it| it.name).collect();
+        assert_eq!(unused, Vec::<&str>::new(), "nobody counts these");
+    }
+
+    #[test]
+    fn a_name_says_kind_and_unit() {
+        for Metric { name, kind, unit, help, .. } in METRICS {
+            assert_eq!(name.ends_with("_total"), *kind == Counter, "{name}");
+            assert_eq!(name.ends_with("_seconds"), *unit == Unit::Seconds, "{name}");
+            assert_eq!(name.ends_with("_ms"), *unit == Unit::Milliseconds, "{name}");
+            assert!(!help.ends_with('.') && help.starts_with(char::is_uppercase), "{name}: {help}");
+        }
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len(), "a name stands twice");
+    }
+
+    #[test]
+    fn the_table_of_the_documentation_is_this_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, table()).expect("written");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(written, table(), "run the tests with UPDATE_DOCS=1 to write it anew");
+    }
+}
