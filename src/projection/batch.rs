@@ -17,7 +17,7 @@ use super::resolve;
 use super::tables::{Shape, Table, TableKind};
 use super::value::{RowKey, Value};
 use super::versions::Versions;
-use super::views::{Epoch, SourcePartition};
+use super::views::{Epoch, Generation, SourcePartition};
 use crate::clock::Timestamp;
 use crate::position::{Offset, Sequence, Version};
 
@@ -64,6 +64,7 @@ pub struct Parking {
 #[derive(Clone, Debug)]
 pub struct Batch {
     shape: Arc<Shape>,
+    generation: Generation,
     tables: Vec<TableDelta>,
     advances: BTreeMap<SourcePartition, Advance>,
     parked: BTreeMap<(SourcePartition, String), Parking>,
@@ -206,11 +207,18 @@ fn set_versioned<T>(present: &mut Option<(Version, T)>, version: Version, value:
 }
 
 impl Batch {
-    /// Nothing to do yet.
+    /// Nothing to do yet, to the first generation of a view.
     #[must_use]
     pub fn new(shape: &Arc<Shape>) -> Self {
+        Self::of(shape, Generation::FIRST)
+    }
+
+    /// Nothing to do yet, to this generation of a view.
+    #[must_use]
+    pub fn of(shape: &Arc<Shape>, generation: Generation) -> Self {
         let tables = shape.tables.iter().map(TableDelta::empty).collect();
-        Self { shape: shape.clone(), tables, advances: BTreeMap::new(), parked: BTreeMap::new(), events: 0 }
+        let (advances, parked) = (BTreeMap::new(), BTreeMap::new());
+        Self { shape: shape.clone(), generation, tables, advances, parked, events: 0 }
     }
 
     /// The changes of one more event: all of them, or none.
@@ -343,6 +351,12 @@ impl Batch {
     #[must_use]
     pub const fn shape(&self) -> &Arc<Shape> {
         &self.shape
+    }
+
+    /// The generation whose tables it changes.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// How far each partition goes on, sorted.

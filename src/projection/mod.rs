@@ -33,8 +33,8 @@ pub use tables::{Column, Shape, Table, TableKind, Tables};
 pub use value::{ColumnType, Key, KeyPart, RowKey, Value};
 pub use versions::Versions;
 pub use views::{
-    Applied, Cell, Epoch, Move, ParkedAggregate, Progress, Reading, Reset, Selected, SourcePartition, StoredPosition,
-    ViewStore, Views,
+    Applied, Cell, Epoch, Generation, Move, ParkedAggregate, Progress, Reading, Reset, Selected, SourcePartition,
+    StoredPosition, ViewStore, Views,
 };
 
 use crate::event::Recorded;

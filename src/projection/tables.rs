@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::error::ShapeError;
+use super::error::{ShapeError, ViewError};
 use super::names::problem_of_name;
 use super::value::ColumnType;
 
@@ -263,6 +263,12 @@ impl Shape {
             text.push_str(if table.complete { " complete_to\n" } else { "\n" });
         }
         text
+    }
+
+    /// Holds the text of a stored shape to this one.
+    pub(crate) fn require(&self, stored: String) -> Result<(), ViewError> {
+        let now = self.text();
+        if stored == now { Ok(()) } else { Err(ViewError::ShapeChanged { view: self.view.to_owned(), stored, now }) }
     }
 
     /// A hash of the shape, to tell two apart at a glance.

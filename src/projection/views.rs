@@ -40,6 +40,35 @@ impl fmt::Display for SourcePartition {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub i64);
 
+/// Counts the times that a view was built. Each generation has tables of its own, and one is live: the one
+/// that queries read. Higher ones are being built, lower ones are kept until they are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct Generation(pub i64);
+
+impl Generation {
+    /// The one that the first worker makes.
+    pub const FIRST: Self = Self(1);
+
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// How far a view has folded one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredPosition {
@@ -108,6 +137,8 @@ pub enum Applied {
 /// How far a view is, with what is to be known of its answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Which generation of it this is.
+    pub generation: Generation,
     /// Its positions, sorted.
     pub positions: Vec<StoredPosition>,
     /// How many aggregates are parked: what the view says of them stands still.
@@ -135,6 +166,8 @@ impl Progress {
 /// Sets a view's partitions to other offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
+    /// The generation that this was planned for; another live one refuses it.
+    pub generation: Generation,
     /// Whether the tables are emptied, for a reset to the first event.
     pub empty: bool,
     /// Where each partition is set to.
@@ -175,11 +208,16 @@ pub trait ViewStore: Send + Sync + 'static {
     /// Makes the view's tables if there are none, and the positions of these partitions. Refuses other
     /// tables than the shape's.
     async fn open(&self, shape: &Shape, partitions: &[SourcePartition]) -> Result<(), ViewError>;
-    /// How far the view is.
+    /// How far the live generation of the view is. Refuses one of another shape.
     async fn progress(&self, shape: &Shape) -> Result<Progress, ViewError>;
-    /// The view's parked aggregates, at most `limit`.
-    async fn parked(&self, shape: &Shape, limit: usize) -> Result<Vec<ParkedAggregate>, ViewError>;
-    /// Does what a batch says, in one transaction.
+    /// The parked aggregates of one generation, at most `limit`.
+    async fn parked(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        limit: usize,
+    ) -> Result<Vec<ParkedAggregate>, ViewError>;
+    /// Does what a batch says to the generation it was made for, in one transaction.
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError>;
     /// Sets offsets, raises epochs and, if it says so, empties the tables, in one transaction.
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError>;

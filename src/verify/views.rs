@@ -64,7 +64,7 @@ pub fn view<P: Projection>(
         Err(error) => return Err(error.into()),
     };
     let progress = reading.progress()[0].clone();
-    let parked = runtime.block_on(views.store().parked(&shape, MOST_PARKED))?;
+    let parked = runtime.block_on(views.store().parked(&shape, progress.generation, MOST_PARKED))?;
     (counts.parked, counts.partial) = (progress.parked, progress.partial);
     if progress.partial || !is_whole(scope, &progress)? {
         counts.partial = true;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater::projection::{
-    Applied, Batch, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore, Views,
+    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError,
+    ViewStore, Views,
 };
 
 /// Fails every other transaction, by turns before and after it.
@@ -32,8 +33,13 @@ impl ViewStore for Flaky {
         self.inner.store().progress(shape).await
     }
 
-    async fn parked(&self, shape: &Shape, limit: usize) -> Result<Vec<ParkedAggregate>, ViewError> {
-        self.inner.store().parked(shape, limit).await
+    async fn parked(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        limit: usize,
+    ) -> Result<Vec<ParkedAggregate>, ViewError> {
+        self.inner.store().parked(shape, generation, limit).await
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headwater::clock::Timestamp;
 use headwater::position::{Offset, Sequence, Version};
 use headwater::projection::{
-    Applied, Batch, Changes, Move, ParkedEvent, Reset, Shape, StoredPosition, Table, Tables, ViewError,
+    Applied, Batch, Changes, Generation, Move, ParkedEvent, Reset, Shape, StoredPosition, Table, Tables, ViewError,
 };
 
 use crate::database::{Database, promises_of_both};
@@ -76,7 +76,7 @@ fn to_earliest(at: &[StoredPosition]) -> Reset {
         next_offset: Offset(0),
         sequence: Sequence(0),
     };
-    Reset { empty: true, moves: at.iter().map(to).collect() }
+    Reset { generation: Generation::FIRST, empty: true, moves: at.iter().map(to).collect() }
 }
 
 async fn one_partition_that_moved_rolls_all_of_a_batch_back(database: Database) {
@@ -147,7 +147,7 @@ async fn a_parked_aggregate_is_kept_with_its_events(database: Database) {
     batch.park(source(0), "a", Offset(12), None);
     assert_eq!(apply(&database, &batch).await, Applied::Done);
 
-    let parked = store.parked(&shape(), 10).await.expect("it answers");
+    let parked = store.parked(&shape(), Generation::FIRST, 10).await.expect("it answers");
     assert_eq!(parked.len(), 1);
     assert_eq!((parked[0].aggregate_id.as_str(), parked[0].events), ("a", 3));
     assert_eq!((parked[0].first_offset, parked[0].last_offset), (Offset(7), Offset(12)));
@@ -188,7 +188,7 @@ async fn a_reset_that_keeps_rows_marks_the_view_partial(database: Database) {
     let at = stored(&database.views, 0).await;
     assert_eq!(apply(&database, &batch_onward(&[at], vec![one_book(1)])).await, Applied::Done);
     let to = Move { source: source(0), epoch: at.epoch, next_offset: Offset(90), sequence: Sequence(40) };
-    let reset = Reset { empty: false, moves: vec![to] };
+    let reset = Reset { generation: Generation::FIRST, empty: false, moves: vec![to] };
     assert_eq!(store.reset(&shape(), &reset).await.expect("it answers"), Applied::Done);
     let progress = store.progress(&shape()).await.expect("it answers");
     assert!(progress.partial && !progress.is_replaying());

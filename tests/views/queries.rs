@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater::position::{Offset, Position, Sequence, Version};
-use headwater::projection::{Applied, Changes, Move, Reset, Value};
+use headwater::projection::{Applied, Changes, Generation, Move, Reset, Value};
 use headwater::query::{Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +158,7 @@ async fn a_replaying_view_does_not_answer(database: Database) {
     filled(&database).await;
     let at = stored(&database.views, 0).await;
     let to = Move { source: at.source, epoch: at.epoch, next_offset: Offset(0), sequence: Sequence(0) };
-    let reset = Reset { empty: true, moves: vec![to] };
+    let reset = Reset { generation: Generation::FIRST, empty: true, moves: vec![to] };
     assert_eq!(database.views.store().reset(&shape(), &reset).await.expect("it answers"), Applied::Done);
     let error = database.views.ask(all(), &[], Duration::ZERO).await.expect_err("replaying");
     assert!(matches!(error, QueryError::Replaying { at: 0, to: 3, .. }), "{error}");

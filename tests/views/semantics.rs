@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater::clock::Timestamp;
 use headwater::position::Version;
-use headwater::projection::{Applied, Batch, Changes, Move, Reset, RowChange, Views};
+use headwater::projection::{Applied, Batch, Changes, Generation, Move, Reset, RowChange, Views};
 use headwater::query::Rows;
 use headwater::testing::FoldedView;
 use proptest::prelude::*;
@@ -136,7 +136,7 @@ async fn compare(views: &Views, events: Vec<(i32, Vec<Op>, bool)>) {
         next_offset: headwater::position::Offset(0),
         sequence: headwater::position::Sequence(0),
     });
-    let reset = Reset { empty: true, moves: moves.to_vec() };
+    let reset = Reset { generation: Generation::FIRST, empty: true, moves: moves.to_vec() };
     assert_eq!(views.store().reset(&shape(), &reset).await.expect("it answers"), Applied::Done);
     assert_eq!(everything(views).await, Everything::default(), "a reset to the first event empties the tables");
 

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::log::{Isolation, Log, TopicPartition};
 use crate::position::{Offset, Sequence};
 
-use super::views::{Applied, Epoch, Move, Reset, SourcePartition, StoredPosition, Views};
+use super::views::{Applied, Epoch, Generation, Move, Reset, SourcePartition, StoredPosition, Views};
 use super::worker::WorkerParts;
 use super::{Projection, ReplayError, Shape, Source, TableKind, ViewError, shape_of};
 
@@ -29,6 +29,8 @@ use self::search::Search;
 pub struct Plan {
     /// The view.
     pub view: &'static str,
+    /// The generation of it that is reset.
+    pub generation: Generation,
     /// Whether its tables are emptied.
     pub empties: bool,
     /// The partitions that are set to another place, sorted.
@@ -75,11 +77,11 @@ pub async fn plan<P: Projection>(views: &Views, parts: &WorkerParts, target: &Ta
     let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
     let search = Search::<P> { log: parts.log.clone(), decoders, shape: Arc::new(shape) };
     let empties = *target == Target::Earliest;
-    let (parts, target) = (parts.clone(), target.clone());
+    let (generation, parts, target) = (progress.generation, parts.clone(), target.clone());
     let moves = move || moves(&search, &parts, &target, &progress.positions);
     let moves = tokio::task::spawn_blocking(moves).await;
     let moves = moves.map_err(|error| ReplayError::Target(format!("the search for the target failed: {error}")))??;
-    Ok(Plan { view: P::NAME, empties, moves })
+    Ok(Plan { view: P::NAME, generation, empties, moves })
 }
 
 fn check_target(shape: &Shape, parts: &WorkerParts, target: &Target) -> Result<(), ReplayError> {
@@ -157,7 +159,7 @@ pub async fn apply<P: Projection>(views: &Views, plan: &Plan) -> Result<(), Repl
         next_offset: it.target,
         sequence: it.sequence,
     });
-    let reset = Reset { empty: plan.empties, moves: moves.collect() };
+    let reset = Reset { generation: plan.generation, empty: plan.empties, moves: moves.collect() };
     match views.store().reset(&shape, &reset).await? {
         Applied::Done => {
             views.has_changed(P::NAME);

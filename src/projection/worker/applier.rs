@@ -66,39 +66,52 @@ impl Applier {
         let _ = self.reports.try_send(report);
     }
 
-    /// A reset shows in the next batch; but an idle view has none.
+    /// A reset shows in the next batch; but an idle view has none. An exchanged generation shows only here.
     async fn look_for_resets(&self) {
-        match self.progress().await {
-            Ok(progress) => {
-                self.control.set_status(|status| status.database = None);
-                // The thread may be busy; what it has not read yet says enough.
-                if self.reports.len() < REPORTS / 2 {
-                    self.report(Report::Progress(progress));
-                }
-            }
-            Err(reason) => self.complain(&reason),
+        // The thread may be busy; what it has not read yet says enough.
+        if let Some(progress) = self.heard(self.progress().await)
+            && self.reports.len() < REPORTS / 2
+        {
+            self.report(Report::Progress(progress));
         }
     }
 
-    async fn progress(&self) -> Result<Progress, String> {
-        let progress = tokio::time::timeout(self.settings.hand_over, self.views.store().progress(&self.shape));
-        progress.await.map_err(|_| "it does not answer".to_owned())?.map_err(|error| error.to_string())
+    /// What the database said; if it did not, says so.
+    fn heard<T>(&self, said: Result<T, ViewError>) -> Option<T> {
+        match said {
+            Ok(said) => {
+                self.control.set_status(|status| status.database = None);
+                Some(said)
+            }
+            Err(error @ ViewError::ShapeChanged { .. }) => {
+                self.report(Report::Unfit(error));
+                None
+            }
+            Err(error) => {
+                self.complain(&error.to_string());
+                None
+            }
+        }
+    }
+
+    async fn progress(&self) -> Result<Progress, ViewError> {
+        self.in_time(self.views.store().progress(&self.shape)).await
+    }
+
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, ViewError>>) -> Result<T, ViewError> {
+        let silent = |_| ViewError::Unavailable("it does not answer".to_owned());
+        tokio::time::timeout(self.settings.hand_over, asked).await.map_err(silent)?
     }
 
     async fn locate(&self) {
         let limit = self.settings.parked_aggregates;
-        let located: Result<Located, String> = async {
+        let located: Result<Located, ViewError> = async {
             let progress = self.progress().await?;
-            let parked = tokio::time::timeout(self.settings.hand_over, self.views.store().parked(&self.shape, limit));
-            let parked = parked.await.map_err(|_| "it does not answer".to_owned())?;
-            Ok(Located { progress, parked: parked.map_err(|error| error.to_string())? })
+            let parked = self.in_time(self.views.store().parked(&self.shape, progress.generation, limit)).await?;
+            Ok(Located { progress, parked })
         }
         .await;
-        match &located {
-            Ok(_) => self.control.set_status(|status| status.database = None),
-            Err(reason) => self.complain(reason),
-        }
-        self.report(Report::Located(located));
+        self.report(Report::Located(self.heard(located).unwrap_or_default()));
     }
 
     /// Writes a batch, and those that wait behind it as far as they fit.

@@ -16,7 +16,8 @@ use crate::event::Recorded;
 use crate::log::{Record, TopicPartition};
 use crate::projection::source::{Decoder, ReadError};
 use crate::projection::{
-    Advance, Batch, Changes, Events, ParkedAggregate, ParkedEvent, Projection, Shape, SourcePartition, StopReason,
+    Advance, Batch, Changes, Events, Generation, ParkedAggregate, ParkedEvent, Projection, Shape, SourcePartition,
+    StopReason,
 };
 use crate::trace;
 
@@ -37,6 +38,7 @@ pub struct Fold<P: Projection> {
     /// One for each aggregate, in the order of the shape's sources.
     decoders: Vec<Decoder<Events<P>>>,
     shape: Arc<Shape>,
+    generation: Generation,
     clock: Clock,
     settings: WorkerSettings,
     versions: LastVersions,
@@ -57,6 +59,7 @@ impl<P: Projection> Fold<P> {
             projection,
             decoders,
             shape: shape.clone(),
+            generation: Generation::FIRST,
             clock,
             settings,
             versions: LastVersions::default(),
@@ -70,9 +73,20 @@ impl<P: Projection> Fold<P> {
         &self.shape
     }
 
+    /// The generation that is folded onto.
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Folds onto another generation. Nothing may be under way.
+    pub fn set_generation(&mut self, generation: Generation) {
+        self.generation = generation;
+        self.batch = Batch::of(&self.shape, generation);
+    }
+
     /// Forgets what is under way.
     pub fn begin_anew(&mut self) {
-        self.batch = Batch::new(&self.shape);
+        self.batch = Batch::of(&self.shape, self.generation);
         self.measured = Measured::default();
         self.versions.clear();
         self.parked.clear();
@@ -189,7 +203,10 @@ impl<P: Projection> Fold<P> {
 
     /// What was folded since the last call, and what is measured of it.
     pub fn take(&mut self) -> (Batch, Measured) {
-        (std::mem::replace(&mut self.batch, Batch::new(&self.shape)), std::mem::take(&mut self.measured))
+        (
+            std::mem::replace(&mut self.batch, Batch::of(&self.shape, self.generation)),
+            std::mem::take(&mut self.measured),
+        )
     }
 }
 

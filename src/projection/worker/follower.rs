@@ -15,7 +15,7 @@ use super::{WorkerParts, WorkerSettings};
 use crate::clock;
 use crate::log::{Group, LogError, Member, Polled, Record, Topic, TopicPartition};
 use crate::position::Offset;
-use crate::projection::{Progress, Projection, SourcePartition, StopReason, WorkerError};
+use crate::projection::{Progress, Projection, SourcePartition, StopReason, ViewError, WorkerError};
 
 const POLL: Duration = Duration::from_millis(100);
 /// A second eviction within this time is no accident.
@@ -38,6 +38,8 @@ pub struct Follower<P: Projection> {
     size: RecordSize,
     /// Whether the task is asked where partitions go on.
     is_locating: bool,
+    /// Why the live generation is not for this projection to fold onto.
+    unfit: Option<ViewError>,
 }
 
 impl<P: Projection> Follower<P> {
@@ -60,6 +62,7 @@ impl<P: Projection> Follower<P> {
             lag: LagMeter::new(),
             size: RecordSize::default(),
             is_locating: false,
+            unfit: None,
         }
     }
 
@@ -87,12 +90,12 @@ impl<P: Projection> Follower<P> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        self.unfit.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Without the task, whose runtime has ended, nothing can be written any more.
     fn goes_on(&self) -> bool {
-        !self.control.is_stopped() && !self.queue.is_closed()
+        self.unfit.is_none() && !self.control.is_stopped() && !self.queue.is_closed()
     }
 
     fn wait_for_log(&self, error: &LogError) {
@@ -252,14 +255,15 @@ impl<P: Projection> Follower<P> {
     }
 
     fn take_news(&mut self, member: &mut dyn Member) -> Result<(), LogError> {
-        let News { moved, progress, located } = self.queue.take_news();
+        let News { moved, progress, located, unfit } = self.queue.take_news();
+        self.unfit = self.unfit.take().or(unfit);
         if let Some(located) = located {
             self.is_locating = false;
             self.start(member, located)?;
         }
         let reset = progress.is_some_and(|progress| self.hear(&progress));
         if moved || reset {
-            tracing::info!(view = P::NAME, "reset, or taken over by another worker: beginning anew");
+            tracing::info!(view = P::NAME, "reset, rebuilt or taken over by another worker: beginning anew");
             self.drop_under_way();
             self.start_anew(member)?;
         }
@@ -267,12 +271,16 @@ impl<P: Projection> Follower<P> {
     }
 
     /// Starts the partitions for which it was asked where they go on.
-    fn start(&mut self, member: &mut dyn Member, located: Result<Located, String>) -> Result<(), LogError> {
+    fn start(&mut self, member: &mut dyn Member, located: Located) -> Result<(), LogError> {
         let retry_at = clock::instant() + RETRY;
-        let (positions, parked) = match located {
-            Ok(Located { progress, parked }) => (progress.positions, parked),
-            Err(_) => (Vec::new(), Vec::new()),
-        };
+        let Located { progress, parked } = located;
+        let positions = progress.positions;
+        if !positions.is_empty() && progress.generation != self.fold.generation() {
+            // Nothing of the one before may go on; what was located may be of either.
+            self.drop_under_way();
+            self.fold.set_generation(progress.generation);
+            return self.start_anew(member);
+        }
         self.fold.add_parked(&parked);
         let mut resumed = Vec::new();
         for owned in self.owned.iter_mut().filter(|it| matches!(it.state, State::Starting { asked: true, .. })) {
@@ -286,12 +294,13 @@ impl<P: Projection> Follower<P> {
         resume(member, &resumed)
     }
 
-    /// Whether one of the partitions was reset.
+    /// Whether one of the partitions was reset, or another generation is live.
     fn hear(&mut self, progress: &Progress) -> bool {
         self.control.set_status(|status| status.parked = progress.parked);
         #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
         metrics::gauge!("headwater_view_parked_aggregates", "view" => P::NAME).set(progress.parked as f64);
-        let mut reset = false;
+        let has_begun = self.owned.iter().any(|it| !matches!(it.state, State::Starting { .. }));
+        let mut reset = has_begun && progress.generation != self.fold.generation();
         for owned in &mut self.owned {
             if let Some(position) = progress.positions.iter().find(|it| it.source == owned.source) {
                 reset |= owned.hear(position);

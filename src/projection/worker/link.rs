@@ -8,7 +8,7 @@ use tracing::Span;
 
 use super::status::WorkerStatus;
 use crate::clock::Timestamp;
-use crate::projection::{Batch, ParkedAggregate, Progress};
+use crate::projection::{Batch, ParkedAggregate, Progress, ViewError};
 
 /// What the thread asks of the task.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Measured {
 }
 
 /// Where partitions go on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Located {
     /// How far the view is.
     pub progress: Progress,
@@ -73,8 +73,10 @@ pub enum Report {
     Moved(u64),
     /// How far the view is.
     Progress(Progress),
-    /// Where partitions go on, or why that cannot be told.
-    Located(Result<Located, String>),
+    /// Where partitions go on; nowhere if the database does not say so.
+    Located(Located),
+    /// The live generation is not of this projection's shape.
+    Unfit(ViewError),
 }
 
 /// What both may look at at any time.

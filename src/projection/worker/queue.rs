@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::link::{Control, Job, Located, Measured, Report, Write};
 use crate::clock;
-use crate::projection::{Batch, Progress};
+use crate::projection::{Batch, Progress, ViewError};
 
 /// What the task said that is still to be acted upon.
 #[derive(Debug, Default)]
@@ -16,8 +16,10 @@ pub struct News {
     pub moved: bool,
     /// How far the view is.
     pub progress: Option<Progress>,
-    /// Where partitions go on, or why that cannot be told.
-    pub located: Option<Result<Located, String>>,
+    /// Where partitions go on; nowhere if the database does not say so.
+    pub located: Option<Located>,
+    /// The live generation is not of this projection's shape.
+    pub unfit: Option<ViewError>,
 }
 
 /// The thread's end of the queue.
@@ -97,6 +99,7 @@ impl Queue {
             }
             Report::Progress(progress) => self.news.progress = Some(progress),
             Report::Located(located) => self.news.located = Some(located),
+            Report::Unfit(error) => self.news.unfit = Some(error),
         }
     }
 

@@ -4,18 +4,26 @@
 //! expected one changes nothing. Then the tables in the order of the shape, each sorted by key, then
 //! the sums: every transaction takes its locks in one order, so partitions never deadlock.
 
-use super::ddl::Dialect;
+use super::ddl::{self, Dialect, quoted};
 use super::rowset::Rowset;
 use super::seen::{self, Mended, Ragged};
-use super::statements;
-use crate::projection::{Applied, Batch, OnceDelta, RowDelta, RowKey, SumKey, Table, TableDelta, ViewError};
+use super::{parked, positions, statements};
+use crate::projection::{
+    Applied, Batch, OnceDelta, Reset, RowDelta, RowKey, Shape, SumKey, Table, TableDelta, Value, ViewError,
+};
 
-/// A transaction that a batch is written in.
-pub trait Writing: Send {
+/// A transaction on one generation, spoken to in the words that both databases know.
+pub trait Transacting: Send {
     const DIALECT: Dialect;
 
-    /// Moves the positions; whether each was where the batch expects it.
-    fn advance(&mut self, batch: &Batch) -> impl Future<Output = Result<bool, ViewError>> + Send;
+    /// What stands before the name of a table: the quoted schema and a dot, or nothing.
+    fn schema(&self) -> &str;
+    /// Runs a statement with `?` for each parameter; gives how many rows it wrote.
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> impl Future<Output = Result<u64, ViewError>> + Send;
+}
+
+/// A transaction that a batch is written in.
+pub trait Writing: Transacting {
     /// Inserts rows, doing `tail` with those that are there; gives those with gaps.
     fn merge(
         &mut self,
@@ -33,13 +41,11 @@ pub trait Writing: Send {
         tail: &str,
         returning: bool,
     ) -> impl Future<Output = Result<Vec<RowKey>, ViewError>> + Send;
-    /// Notes events of parked aggregates.
-    fn park(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ViewError>> + Send;
 }
 
 /// Writes all of a batch but the commit.
 pub async fn apply<W: Writing>(writing: &mut W, batch: &Batch) -> Result<Applied, ViewError> {
-    if !writing.advance(batch).await? {
+    if !positions::advance(writing, batch).await? {
         return Ok(Applied::Moved);
     }
     let tables = &batch.shape().tables;
@@ -62,9 +68,23 @@ pub async fn apply<W: Writing>(writing: &mut W, batch: &Batch) -> Result<Applied
             add_sums(writing, table, sums).await?;
         }
     }
-    if !batch.parked().is_empty() {
-        writing.park(batch).await?;
+    parked::park(writing, batch).await?;
+    Ok(Applied::Done)
+}
+
+/// All of a reset but the commit.
+pub async fn reset<T: Transacting>(on: &mut T, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
+    if positions::reset(on, reset).await? == Applied::Moved {
+        return Ok(Applied::Moved);
     }
+    if reset.empty {
+        let tables = ddl::emptied(shape).into_iter().map(|table| format!("{}{}", on.schema(), quoted(&table)));
+        for statement in T::DIALECT.empty(&tables.collect::<Vec<_>>()) {
+            on.execute(&statement, &[]).await?;
+        }
+    }
+    let sql = format!("UPDATE {}headwater_shape SET partial = ?", on.schema());
+    on.execute(&sql, &[Value::Boolean(!reset.empty)]).await?;
     Ok(Applied::Done)
 }
 

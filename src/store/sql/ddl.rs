@@ -19,6 +19,14 @@ impl Dialect {
         }
     }
 
+    /// Empties tables.
+    pub fn empty(self, tables: &[String]) -> Vec<String> {
+        match self {
+            Self::Postgres => vec![format!("TRUNCATE {}", tables.join(", "))],
+            Self::Sqlite => tables.iter().map(|table| format!("DELETE FROM {table}")).collect(),
+        }
+    }
+
     /// Text compares byte by byte, as in `SQLite`, so that an order is the same on both.
     const fn text(self) -> &'static str {
         match self {

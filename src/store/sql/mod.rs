@@ -12,9 +12,13 @@
 mod apply;
 mod ddl;
 mod error;
+mod live;
+mod parked;
+mod positions;
 mod postgres;
 mod rowset;
 mod seen;
+mod selected;
 mod sqlite;
 mod statements;
 mod stored;

@@ -6,8 +6,8 @@ use sqlx::{ColumnIndex, Database, Decode, Row, Type};
 use super::error::view_error;
 use crate::position::{Offset, Partition, Sequence, Version};
 use crate::projection::{
-    Column, ColumnType, Epoch, KeyPart, ParkedAggregate, Progress, RowKey, Shape, SourcePartition, StoredPosition,
-    Table, ViewError,
+    Column, ColumnType, Epoch, Generation, KeyPart, ParkedAggregate, Progress, RowKey, Shape, SourcePartition,
+    StoredPosition, Table, ViewError,
 };
 
 /// A row of either database that holds numbers, texts and booleans.
@@ -47,13 +47,13 @@ pub fn select_progress(schema: &str) -> String {
     )
 }
 
-pub fn progress<R>(shape: &Shape, rows: &[R]) -> Result<Progress, ViewError>
+pub fn progress<R>(shape: &Shape, generation: Generation, rows: &[R]) -> Result<Progress, ViewError>
 where
     i64: Stored<R>,
     bool: Stored<R>,
     Option<String>: Stored<R>,
 {
-    let mut progress = Progress::default();
+    let mut progress = Progress { generation, ..Progress::default() };
     for row in rows {
         progress.partial = row.get(6)?;
         progress.parked = row.get::<i64>(7)?.unsigned_abs();

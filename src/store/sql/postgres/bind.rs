@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
 
 use super::super::ddl::quoted;
 use super::super::rowset::{Data, DataColumn, Rowset};
@@ -71,16 +71,16 @@ pub fn numbered(sql: &str, parameters: &[Value]) -> String {
     numbered
 }
 
-/// Binds one parameter of a query; a null is no parameter.
-pub fn bind_value<'q>(statement: Statement<'q>, value: &Value) -> Statement<'q> {
-    match value {
+/// A statement that was [`numbered`], with its parameters; a null is none.
+pub fn statement<'q>(sql: String, parameters: &[Value]) -> Statement<'q> {
+    parameters.iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, value| match value {
         Value::Null => statement,
         Value::Text(text) => statement.bind(text.clone()),
         Value::Integer(number) => statement.bind(*number),
         Value::Boolean(yes) => statement.bind(*yes),
         Value::Timestamp(time) => statement.bind(time.0),
         Value::Json(json) => statement.bind(json.to_string()),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! Which generations there are: the control table, and the making of a first generation.
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use sqlx::{Acquire, AssertSqlSafe, Row};
 
 use super::super::ddl::{self, Dialect, quoted};
 use super::super::error::view_error;
+use super::super::positions;
+use super::super::stored::StoredRow;
 use super::PostgresViews;
-use crate::projection::{Shape, SourcePartition, ViewError};
+use super::write::PostgresWriting;
+use crate::projection::{Generation, Shape, SourcePartition, ViewError};
 
 /// `PostgreSQL` cuts longer names off without a word, and two could become one.
 const NAME_BYTES: usize = 63;
@@ -22,7 +25,7 @@ impl PostgresViews {
         format!("{}.generations", quoted(&format!("{}_views", self.app)))
     }
 
-    pub fn schema_name(&self, view: &str, generation: i64) -> Result<String, ViewError> {
+    pub fn schema_name(&self, view: &str, generation: Generation) -> Result<String, ViewError> {
         let name = format!("{}_{view}_{generation}", self.app);
         if name.len() <= NAME_BYTES {
             return Ok(name);
@@ -41,8 +44,7 @@ impl PostgresViews {
     }
 
     pub async fn make_control(&self) -> Result<(), ViewError> {
-        let mut connection = self.pool.acquire().await.map_err(view_error)?;
-        let mut transaction = connection.begin().await.map_err(view_error)?;
+        let mut transaction = self.pool.begin().await.map_err(view_error)?;
         self.lock_catalog(&mut transaction).await?;
         let (schema, control) = (quoted(&format!("{}_views", self.app)), self.control());
         run(&mut transaction, format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
@@ -54,75 +56,74 @@ impl PostgresViews {
         transaction.commit().await.map_err(view_error)
     }
 
-    /// Asks for the live generation of a view.
-    pub async fn look_up(&self, view: &'static str) -> Result<i64, ViewError> {
+    /// Asks for the live generation of a view, and holds its shape to this one.
+    pub async fn look_up(&self, shape: &Shape) -> Result<Generation, ViewError> {
+        let mut connection = self.pool.acquire().await.map_err(view_error)?;
+        let live = self.live_within(&mut connection, shape.view).await?;
+        let live = live.ok_or_else(|| ViewError::Missing { view: shape.view.to_owned() })?;
+        // The shape of a generation never changes.
+        if self.live.remembered(shape.view) != Some(live) {
+            let schema = quoted(&self.schema_name(shape.view, live)?);
+            check_shape(&mut connection, shape, &schema).await?;
+            self.live.remember(shape.view, live);
+        }
+        Ok(live)
+    }
+
+    pub async fn live_within(
+        &self,
+        connection: &mut PgConnection,
+        view: &str,
+    ) -> Result<Option<Generation>, ViewError> {
         let sql = format!("SELECT live FROM {} WHERE view = $1", self.control());
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(view).fetch_optional(&self.pool).await.map_err(view_error)?;
-        let row = row.ok_or_else(|| ViewError::Missing { view: view.to_owned() })?;
-        let generation = row.try_get(0).map_err(view_error)?;
-        self.remember(view, generation);
-        Ok(generation)
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(view.to_owned()).fetch_optional(connection).await;
+        row.map_err(view_error)?.map(|row| Ok(Generation(row.get(0)?))).transpose()
     }
 
     /// Makes the first generation of a view if there is none, and the positions of partitions.
     pub async fn make(&self, shape: &Shape, partitions: &[SourcePartition]) -> Result<(), ViewError> {
-        let mut connection = self.pool.acquire().await.map_err(view_error)?;
-        let mut transaction = connection.begin().await.map_err(view_error)?;
+        let mut transaction = self.pool.begin().await.map_err(view_error)?;
         self.lock_catalog(&mut transaction).await?;
-        let sql = format!("SELECT live FROM {} WHERE view = $1", self.control());
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(shape.view).fetch_optional(&mut *transaction).await;
-        let generation = match row.map_err(view_error)? {
-            Some(row) => row.try_get(0).map_err(view_error)?,
-            None => self.create(&mut transaction, shape).await?,
-        };
-        let schema = format!("{}.", quoted(&self.schema_name(shape.view, generation)?));
+        let live = self.live_within(&mut transaction, shape.view).await?;
+        if live.is_none() {
+            self.create(&mut transaction, shape, Generation::FIRST).await?;
+            let sql = format!("INSERT INTO {} (view, live) VALUES ($1, $2)", self.control());
+            let insert = sqlx::query(AssertSqlSafe(sql)).bind(shape.view).bind(Generation::FIRST.0);
+            insert.execute(&mut *transaction).await.map_err(view_error)?;
+        }
+        let generation = live.unwrap_or_default();
+        let schema = quoted(&self.schema_name(shape.view, generation)?);
         check_shape(&mut transaction, shape, &schema).await?;
+        let schema = format!("{schema}.");
         for index in ddl::indexes(shape, Dialect::Postgres, &schema) {
             run(&mut transaction, index).await?;
         }
-        add_positions(&mut transaction, &schema, partitions).await?;
-        transaction.commit().await.map_err(view_error)?;
-        self.remember(shape.view, generation);
+        let mut writing = PostgresWriting { transaction, schema };
+        positions::begin(&mut writing, partitions).await?;
+        writing.transaction.commit().await.map_err(view_error)?;
+        self.live.remember(shape.view, generation);
         Ok(())
     }
 
-    async fn create(&self, connection: &mut PgConnection, shape: &Shape) -> Result<i64, ViewError> {
-        let generation = 1;
+    async fn create(
+        &self,
+        connection: &mut PgConnection,
+        shape: &Shape,
+        generation: Generation,
+    ) -> Result<(), ViewError> {
         let schema = quoted(&self.schema_name(shape.view, generation)?);
         run(connection, format!("CREATE SCHEMA {schema}")).await?;
         for statement in ddl::create(shape, Dialect::Postgres, &format!("{schema}.")) {
             run(connection, statement).await?;
         }
         let sql = format!("INSERT INTO {schema}.headwater_shape (shape, partial) VALUES ($1, FALSE)");
-        sqlx::query(AssertSqlSafe(sql)).bind(shape.text()).execute(&mut *connection).await.map_err(view_error)?;
-        let sql = format!("INSERT INTO {} (view, live) VALUES ($1, $2)", self.control());
-        let insert = sqlx::query(AssertSqlSafe(sql)).bind(shape.view).bind(generation);
-        insert.execute(connection).await.map_err(view_error)?;
-        Ok(generation)
+        sqlx::query(AssertSqlSafe(sql)).bind(shape.text()).execute(connection).await.map_err(view_error)?;
+        Ok(())
     }
 }
 
 async fn check_shape(connection: &mut PgConnection, shape: &Shape, schema: &str) -> Result<(), ViewError> {
-    let sql = format!("SELECT shape FROM {schema}headwater_shape");
+    let sql = format!("SELECT shape FROM {schema}.headwater_shape");
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(view_error)?;
-    let stored: String = row.try_get(0).map_err(view_error)?;
-    let now = shape.text();
-    if stored == now { Ok(()) } else { Err(ViewError::ShapeChanged { view: shape.view.to_owned(), stored, now }) }
-}
-
-async fn add_positions(
-    connection: &mut PgConnection,
-    schema: &str,
-    partitions: &[SourcePartition],
-) -> Result<(), ViewError> {
-    let sql = format!(
-        "INSERT INTO {schema}headwater_positions (aggregate, partition, next_offset, sequence, epoch, replaying_to) \
-         SELECT u.aggregate, u.partition, 0, 0, 0, 0 FROM UNNEST($1::text[], $2::bigint[]) AS u(aggregate, partition) \
-         ORDER BY 1, 2 ON CONFLICT DO NOTHING"
-    );
-    let aggregates: Vec<&str> = partitions.iter().map(|source| source.aggregate).collect();
-    let numbers: Vec<i64> = partitions.iter().map(|source| i64::from(source.partition.0)).collect();
-    let insert = sqlx::query(AssertSqlSafe(sql)).bind(aggregates).bind(numbers);
-    insert.execute(connection).await.map_err(view_error)?;
-    Ok(())
+    shape.require(row.get(0)?)
 }

@@ -6,19 +6,20 @@ mod numeric;
 mod read;
 mod write;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{ConnectOptions, PgPool};
 
-use super::apply;
+use self::write::PostgresWriting;
+use super::apply::{self, Transacting};
+use super::ddl::quoted;
 use super::error::view_error;
+use super::live::Live;
 use crate::projection::{
-    Applied, Batch, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
+    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
 };
 
 const CONNECTIONS: u32 = 8;
@@ -31,8 +32,7 @@ const BEGIN_WRITING: &str = "BEGIN; SET LOCAL statement_timeout = '120s'; SET LO
 pub struct PostgresViews {
     pool: PgPool,
     app: String,
-    /// The live generation of each view, as last seen. A reading checks it, a worker keeps to it.
-    live: Mutex<BTreeMap<&'static str, i64>>,
+    live: Live,
 }
 
 impl PostgresViews {
@@ -51,26 +51,23 @@ impl PostgresViews {
             }
             other => other,
         })?;
-        let views = Self { pool, app: app.to_owned(), live: Mutex::default() };
+        let views = Self { pool, app: app.to_owned(), live: Live::default() };
         views.make_control().await?;
         Ok(views)
     }
 
-    fn remember(&self, view: &'static str, generation: i64) {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(view, generation);
+    /// The live generation of a view: as last seen, or looked up.
+    async fn live(&self, shape: &Shape) -> Result<Generation, ViewError> {
+        match self.live.remembered(shape.view) {
+            Some(generation) => Ok(generation),
+            None => self.look_up(shape).await,
+        }
     }
 
-    fn remembered(&self, view: &str) -> Option<i64> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).get(view).copied()
-    }
-
-    /// The schema that is live, as last seen.
-    async fn schema(&self, shape: &Shape) -> Result<String, ViewError> {
-        let generation = match self.remembered(shape.view) {
-            Some(generation) => generation,
-            None => self.look_up(shape.view).await?,
-        };
-        self.schema_name(shape.view, generation)
+    async fn begin_writing(&self, view: &str, generation: Generation) -> Result<PostgresWriting<'static>, ViewError> {
+        let schema = format!("{}.", quoted(&self.schema_name(view, generation)?));
+        let transaction = self.pool.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
+        Ok(PostgresWriting { transaction, schema })
     }
 }
 
@@ -81,21 +78,25 @@ impl ViewStore for PostgresViews {
     }
 
     async fn progress(&self, shape: &Shape) -> Result<Progress, ViewError> {
-        let schema = self.schema(shape).await?;
+        let generation = self.look_up(shape).await?;
+        let schema = self.schema_name(shape.view, generation)?;
         let mut connection = self.pool.acquire().await.map_err(view_error)?;
-        read::progress(&mut connection, shape, &schema).await
+        read::progress(&mut connection, shape, &schema, generation).await
     }
 
-    async fn parked(&self, shape: &Shape, limit: usize) -> Result<Vec<ParkedAggregate>, ViewError> {
-        let schema = self.schema(shape).await?;
+    async fn parked(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        limit: usize,
+    ) -> Result<Vec<ParkedAggregate>, ViewError> {
+        let schema = self.schema_name(shape.view, generation)?;
         let mut connection = self.pool.acquire().await.map_err(view_error)?;
         read::parked(&mut connection, shape, &schema, limit).await
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError> {
-        let schema = self.schema(batch.shape()).await?;
-        let transaction = self.pool.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
-        let mut writing = write::PostgresWriting { transaction, schema: format!("\"{schema}\".") };
+        let mut writing = self.begin_writing(batch.shape().view, batch.generation()).await?;
         let applied = apply::apply(&mut writing, batch).await?;
         // Without a commit the transaction rolls back.
         if applied == Applied::Done {
@@ -105,16 +106,18 @@ impl ViewStore for PostgresViews {
     }
 
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
-        let schema = self.schema(shape).await?;
-        let mut transaction = self.pool.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
+        let mut writing = self.begin_writing(shape.view, reset.generation).await?;
         if reset.empty {
             // TRUNCATE is seen by transactions that began before it; so no reading may be open.
             let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", self.control());
-            sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(view_error)?;
+            writing.execute(&lock, &[]).await?;
         }
-        let applied = write::reset(&mut transaction, shape, &schema, reset).await?;
+        if self.live_within(&mut writing.transaction, shape.view).await? != Some(reset.generation) {
+            return Ok(Applied::Moved);
+        }
+        let applied = apply::reset(&mut writing, shape, reset).await?;
         if applied == Applied::Done {
-            transaction.commit().await.map_err(view_error)?;
+            writing.transaction.commit().await.map_err(view_error)?;
         }
         Ok(applied)
     }

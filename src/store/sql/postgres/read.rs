@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow, PgValueFormat, PgValueRef};
-use sqlx::{AssertSqlSafe, Column, Decode, Postgres, Row, Transaction, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Transaction, TypeInfo, ValueRef};
 
 use super::super::ddl::{list, quoted};
 use super::super::error::view_error;
+use super::super::selected::{CellRow, selected};
 use super::super::stored;
 use super::{PostgresViews, bind, numeric};
-use crate::projection::{Cell, ParkedAggregate, Progress, Reading, Selected, Shape, Value, ViewError};
+use crate::projection::{Cell, Generation, ParkedAggregate, Progress, Reading, Selected, Shape, Value, ViewError};
 
 /// A generation is exchanged seldom; more than this in a row is no accident.
 const ATTEMPTS: usize = 5;
@@ -32,9 +32,12 @@ impl PostgresViews {
         limit: Duration,
     ) -> Result<impl Reading + use<>, ViewError> {
         for _ in 0..ATTEMPTS {
+            let mut generations = Vec::with_capacity(shapes.len());
             let mut schemas = Vec::with_capacity(shapes.len());
             for shape in shapes {
-                schemas.push(self.schema(shape).await?);
+                let generation = self.live(shape).await?;
+                generations.push(generation);
+                schemas.push(self.schema_name(shape.view, generation)?);
             }
             // Who reads no view asks the database about itself.
             let path = if schemas.is_empty() { "''".to_owned() } else { list(schemas.iter().map(String::as_str)) };
@@ -50,35 +53,32 @@ impl PostgresViews {
                 continue;
             }
             let mut views = Vec::with_capacity(shapes.len());
-            for (shape, schema) in shapes.iter().zip(&schemas) {
-                views.push(progress(&mut transaction, shape, schema).await?);
+            for ((shape, schema), generation) in shapes.iter().zip(&schemas).zip(generations) {
+                views.push(progress(&mut transaction, shape, schema, generation).await?);
             }
             return Ok(PostgresReading { transaction, progress: views, schemas: schemas.join(" ") });
         }
         Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
     }
 
-    /// Whether the generations that are read are the live ones; if not, remembers those that are.
+    /// Whether the generations that are read are the live ones.
     async fn is_live(&self, connection: &mut PgConnection, shapes: &[Arc<Shape>]) -> Result<bool, ViewError> {
         let sql = format!("SELECT view, live FROM {} WHERE view = ANY($1)", self.control());
         let names: Vec<&str> = shapes.iter().map(|shape| shape.view).collect();
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(names).fetch_all(connection).await.map_err(view_error)?;
-        let mut live = true;
-        for shape in shapes {
-            let row = rows.iter().find(|row| row.try_get::<&str, _>(0).is_ok_and(|view| view == shape.view));
-            let row = row.ok_or_else(|| ViewError::Missing { view: shape.view.to_owned() })?;
-            let generation: i64 = row.try_get(1).map_err(view_error)?;
-            live &= self.remembered(shape.view) == Some(generation);
-            self.remember(shape.view, generation);
-        }
-        Ok(live)
+        self.live.agrees(shapes, &rows)
     }
 }
 
-pub async fn progress(connection: &mut PgConnection, shape: &Shape, schema: &str) -> Result<Progress, ViewError> {
+pub async fn progress(
+    connection: &mut PgConnection,
+    shape: &Shape,
+    schema: &str,
+    generation: Generation,
+) -> Result<Progress, ViewError> {
     let sql = stored::select_progress(&format!("{}.", quoted(schema)));
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
-    stored::progress(shape, &rows)
+    stored::progress(shape, generation, &rows)
 }
 
 pub async fn parked(
@@ -100,36 +100,17 @@ impl Reading for PostgresReading {
 
     async fn select(&mut self, sql: &str, parameters: &[Value], limit: usize) -> Result<Selected, ViewError> {
         let sql = format!("/* {} */ {}", self.schemas, bind::numbered(sql, parameters));
-        let mut statement = sqlx::query(AssertSqlSafe(sql));
-        for value in parameters {
-            statement = bind::bind_value(statement, value);
-        }
-        let mut stream = statement.fetch(&mut *self.transaction);
-        let mut selected = Selected::default();
-        while selected.rows.len() <= limit
-            && let Some(row) = stream.try_next().await.map_err(view_error)?
-        {
-            if selected.columns.is_empty() {
-                selected.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
-            }
-            selected.rows.push(cells(&row)?);
-        }
-        Ok(selected)
+        selected(bind::statement(sql, parameters).fetch(&mut *self.transaction), limit).await
     }
 }
 
-fn cells(row: &PgRow) -> Result<Vec<Cell>, ViewError> {
-    let cell = |column: &sqlx::postgres::PgColumn| {
-        let value = row.try_get_raw(column.ordinal()).map_err(view_error)?;
-        cell(value).map_err(|reason| ViewError::Failed(format!("column {}: {reason}", column.name())))
-    };
-    row.columns().iter().map(cell).collect()
+impl CellRow for PgRow {
+    fn cell(value: PgValueRef<'_>) -> Result<Cell, String> {
+        cell(value)
+    }
 }
 
 fn cell(value: PgValueRef<'_>) -> Result<Cell, String> {
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
     let text = |error: sqlx::error::BoxDynError| error.to_string();
     let name = value.type_info().name().to_owned();
     match name.as_str() {

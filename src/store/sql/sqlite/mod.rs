@@ -19,8 +19,9 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::error::view_error;
+use super::live::Live;
 use crate::projection::{
-    Applied, Batch, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
+    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
 };
 
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -31,17 +32,18 @@ const CACHE: &str = "-16384";
 const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
 
 /// A generation of a view.
-type Generation = (&'static str, i64);
+type Built = (&'static str, Generation);
+/// The one connection that writes to a generation's file, opened when it is first used.
+type Writer = Arc<Mutex<Option<SqliteConnection>>>;
 
 /// Views in a folder of `SQLite` files.
 #[derive(Debug)]
 pub struct SqliteViews {
     folder: PathBuf,
     control: Mutex<SqliteConnection>,
-    /// The live generation of each view, as last seen. A reading checks it, a worker keeps to it.
-    live: std::sync::Mutex<BTreeMap<&'static str, i64>>,
-    writers: std::sync::Mutex<BTreeMap<Generation, Arc<Mutex<Option<SqliteConnection>>>>>,
-    readers: std::sync::Mutex<BTreeMap<Vec<Generation>, SqlitePool>>,
+    live: Live,
+    writers: std::sync::Mutex<BTreeMap<Built, Writer>>,
+    readers: std::sync::Mutex<BTreeMap<Vec<Built>, SqlitePool>>,
 }
 
 fn options(file: &Path) -> SqliteConnectOptions {
@@ -69,46 +71,37 @@ impl SqliteViews {
         Ok(Self {
             folder: folder.to_owned(),
             control: Mutex::new(control),
-            live: std::sync::Mutex::default(),
+            live: Live::default(),
             writers: std::sync::Mutex::default(),
             readers: std::sync::Mutex::default(),
         })
     }
 
-    fn file(&self, (view, generation): Generation) -> PathBuf {
+    fn file(&self, (view, generation): Built) -> PathBuf {
         self.folder.join(format!("{view}.{generation}.db"))
     }
 
-    fn remember(&self, view: &'static str, generation: i64) {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(view, generation);
-    }
-
-    fn remembered(&self, view: &str) -> Option<i64> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).get(view).copied()
-    }
-
-    /// The generation that is live, as last seen.
-    async fn live(&self, shape: &Shape) -> Result<Generation, ViewError> {
-        match self.remembered(shape.view) {
+    /// The live generation of a view: as last seen, or looked up.
+    async fn live(&self, shape: &Shape) -> Result<Built, ViewError> {
+        match self.live.remembered(shape.view) {
             Some(generation) => Ok((shape.view, generation)),
-            None => self.look_up(shape.view).await,
+            None => self.look_up(shape).await,
         }
     }
 
-    fn writer(&self, generation: Generation) -> Arc<Mutex<Option<SqliteConnection>>> {
+    fn writer(&self, built: Built) -> Writer {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        writers.entry(generation).or_default().clone()
+        writers.entry(built).or_default().clone()
     }
 
-    /// The one connection that writes to a generation's file, opened when it is first used.
     async fn connected<'a>(
         &self,
         writer: &'a mut Option<SqliteConnection>,
-        generation: Generation,
+        built: Built,
     ) -> Result<&'a mut SqliteConnection, ViewError> {
         if writer.is_none() {
-            let connection = SqliteConnection::connect_with(&options(&self.file(generation))).await;
-            *writer = Some(connection.map_err(view_error)?);
+            let options = options(&self.file(built)).create_if_missing(false);
+            *writer = Some(SqliteConnection::connect_with(&options).await.map_err(view_error)?);
         }
         writer.as_mut().ok_or_else(|| ViewError::Unavailable("the writer was just closed".to_owned()))
     }
@@ -125,16 +118,20 @@ impl ViewStore for SqliteViews {
         Ok(reading.progress()[0].clone())
     }
 
-    async fn parked(&self, shape: &Shape, limit: usize) -> Result<Vec<ParkedAggregate>, ViewError> {
-        let mut reading = self.begin_reading(&[Arc::new(shape.clone())], READ_LIMIT).await?;
-        reading.parked(shape, limit).await
+    async fn parked(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        limit: usize,
+    ) -> Result<Vec<ParkedAggregate>, ViewError> {
+        self.parked_of(shape, (shape.view, generation), limit).await
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError> {
-        let generation = self.live(batch.shape()).await?;
-        let writer = self.writer(generation);
+        let built = (batch.shape().view, batch.generation());
+        let writer = self.writer(built);
         let mut writer = writer.lock().await;
-        let applied = write::apply(self.connected(&mut writer, generation).await?, batch).await;
+        let applied = write::apply(self.connected(&mut writer, built).await?, batch).await;
         if applied.is_err() {
             // Whatever state it is in: the next attempt opens another one.
             *writer = None;
@@ -143,10 +140,13 @@ impl ViewStore for SqliteViews {
     }
 
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
-        let generation = self.live(shape).await?;
-        let writer = self.writer(generation);
+        if self.look_up(shape).await?.1 != reset.generation {
+            return Ok(Applied::Moved);
+        }
+        let built = (shape.view, reset.generation);
+        let writer = self.writer(built);
         let mut writer = writer.lock().await;
-        write::reset(self.connected(&mut writer, generation).await?, shape, reset).await
+        write::reset(self.connected(&mut writer, built).await?, shape, reset).await
     }
 
     async fn read(&self, shapes: &[Arc<Shape>], limit: Duration) -> Result<Box<dyn Reading>, ViewError> {

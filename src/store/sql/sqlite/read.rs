@@ -8,16 +8,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnection, SqlitePoolOptions, SqliteRow, SqliteValueRef};
-use sqlx::{AssertSqlSafe, Column, Decode, Executor, Row, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Decode, Executor, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef};
 
 use super::super::ddl::quoted;
 use super::super::error::view_error;
+use super::super::selected::{CellRow, selected};
 use super::super::stored;
-use super::{Generation, SqliteViews, options};
+use super::write::statement;
+use super::{Built, SqliteViews, options};
 use crate::clock;
-use crate::projection::{Cell, ParkedAggregate, Progress, Reading, Selected, Shape, Value, ViewError};
+use crate::projection::{Cell, Generation, ParkedAggregate, Progress, Reading, Selected, Shape, Value, ViewError};
 
 /// A generation is exchanged seldom; more than this in a row is no accident.
 const ATTEMPTS: usize = 5;
@@ -50,8 +51,8 @@ impl SqliteViews {
                 continue;
             }
             let mut views = Vec::with_capacity(shapes.len());
-            for shape in shapes {
-                views.push(progress(&mut transaction, shape).await?);
+            for (shape, (_, generation)) in shapes.iter().zip(generations) {
+                views.push(progress(&mut transaction, shape, generation).await?);
             }
             let until = clock::instant() + limit;
             let mut handle = transaction.lock_handle().await.map_err(view_error)?;
@@ -63,7 +64,7 @@ impl SqliteViews {
     }
 
     /// The connections that read these generations together.
-    fn reader(&self, generations: &[Generation]) -> Result<SqlitePool, ViewError> {
+    fn reader(&self, generations: &[Built]) -> Result<SqlitePool, ViewError> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = readers.get(generations) {
             return Ok(pool.clone());
@@ -88,33 +89,34 @@ impl SqliteViews {
         Ok(pool)
     }
 
-    /// Whether the generations that are read are the live ones; if not, remembers those that are.
+    /// Whether the generations that are read are the live ones.
     async fn is_live(&self, connection: &mut SqliteConnection, shapes: &[Arc<Shape>]) -> Result<bool, ViewError> {
-        let mut live = true;
-        for shape in shapes {
-            let select = sqlx::query("SELECT live FROM main.headwater_generations WHERE view = ?").bind(shape.view);
-            let row = select.fetch_optional(&mut *connection).await.map_err(view_error)?;
-            let row = row.ok_or_else(|| ViewError::Missing { view: shape.view.to_owned() })?;
-            let generation: i64 = row.try_get(0).map_err(view_error)?;
-            live &= self.remembered(shape.view) == Some(generation);
-            self.remember(shape.view, generation);
-        }
-        Ok(live)
+        let select = sqlx::query("SELECT view, live FROM main.headwater_generations");
+        let rows = select.fetch_all(connection).await.map_err(view_error)?;
+        self.live.agrees(shapes, &rows)
     }
-}
 
-async fn progress(connection: &mut SqliteConnection, shape: &Shape) -> Result<Progress, ViewError> {
-    let sql = stored::select_progress(&format!("{}.", attached(shape.view)));
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
-    stored::progress(shape, &rows)
-}
-
-impl SqliteReading {
-    pub async fn parked(&mut self, shape: &Shape, limit: usize) -> Result<Vec<ParkedAggregate>, ViewError> {
+    pub async fn parked_of(
+        &self,
+        shape: &Shape,
+        built: Built,
+        limit: usize,
+    ) -> Result<Vec<ParkedAggregate>, ViewError> {
+        let mut connection = self.reader(&[built])?.acquire().await.map_err(view_error)?;
         let sql = stored::select_parked(&format!("{}.", attached(shape.view)), limit);
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *self.transaction).await.map_err(view_error)?;
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await.map_err(view_error)?;
         stored::parked(shape, &rows)
     }
+}
+
+async fn progress(
+    connection: &mut SqliteConnection,
+    shape: &Shape,
+    generation: Generation,
+) -> Result<Progress, ViewError> {
+    let sql = stored::select_progress(&format!("{}.", attached(shape.view)));
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
+    stored::progress(shape, generation, &rows)
 }
 
 #[async_trait]
@@ -124,43 +126,17 @@ impl Reading for SqliteReading {
     }
 
     async fn select(&mut self, sql: &str, parameters: &[Value], limit: usize) -> Result<Selected, ViewError> {
-        let mut statement = sqlx::query(AssertSqlSafe(sql));
-        for value in parameters {
-            statement = match value {
-                Value::Null => statement.bind(None::<i64>),
-                Value::Text(text) => statement.bind(text.clone()),
-                Value::Integer(number) => statement.bind(*number),
-                Value::Boolean(yes) => statement.bind(*yes),
-                Value::Timestamp(time) => statement.bind(time.0),
-                Value::Json(json) => statement.bind(json.to_string()),
-            };
-        }
-        let mut stream = statement.fetch(&mut *self.transaction);
-        let mut selected = Selected::default();
-        while selected.rows.len() <= limit
-            && let Some(row) = stream.try_next().await.map_err(view_error)?
-        {
-            if selected.columns.is_empty() {
-                selected.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
-            }
-            selected.rows.push(cells(&row)?);
-        }
-        Ok(selected)
+        selected(statement(sql, parameters).fetch(&mut *self.transaction), limit).await
     }
 }
 
-fn cells(row: &SqliteRow) -> Result<Vec<Cell>, ViewError> {
-    let cell = |column: &sqlx::sqlite::SqliteColumn| {
-        let value = row.try_get_raw(column.ordinal()).map_err(view_error)?;
-        cell(value).map_err(|reason| ViewError::Failed(format!("column {}: {reason}", column.name())))
-    };
-    row.columns().iter().map(cell).collect()
+impl CellRow for SqliteRow {
+    fn cell(value: SqliteValueRef<'_>) -> Result<Cell, String> {
+        cell(value)
+    }
 }
 
 fn cell(value: SqliteValueRef<'_>) -> Result<Cell, String> {
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
     let text = |error: sqlx::error::BoxDynError| error.to_string();
     let name = value.type_info().name().to_owned();
     match name.as_str() {

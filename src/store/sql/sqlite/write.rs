@@ -4,7 +4,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, Transaction};
 
-use super::super::apply::{self, Writing};
+use super::super::apply::{self, Transacting, Writing};
 use super::super::ddl::{self, Dialect, quoted, stored_name};
 use super::super::error::view_error;
 use super::super::rowset::{Data, Rowset};
@@ -12,9 +12,7 @@ use super::super::seen::{Mended, Ragged};
 use super::super::statements;
 use super::super::stored::{StoredRow, row_key};
 use super::BEGIN_WRITING;
-use crate::projection::{
-    Applied, Batch, COMPLETE_TO, KeyPart, Parking, Reset, RowKey, Shape, SourcePartition, Table, ViewError,
-};
+use crate::projection::{Applied, Batch, COMPLETE_TO, KeyPart, Reset, RowKey, Shape, Table, Value, ViewError};
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
@@ -23,16 +21,25 @@ const VARIABLES: usize = 32_766;
 /// Few sizes, so that each statement is compiled once and then found again.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
-struct SqliteWriting<'c> {
-    transaction: Transaction<'c, Sqlite>,
+pub struct SqliteWriting<'c> {
+    pub transaction: Transaction<'c, Sqlite>,
 }
 
 /// Does what a batch says, in one transaction.
 pub async fn apply(connection: &mut SqliteConnection, batch: &Batch) -> Result<Applied, ViewError> {
-    let transaction = connection.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
-    let mut writing = SqliteWriting { transaction };
+    let mut writing = SqliteWriting::begin(connection).await?;
     let applied = apply::apply(&mut writing, batch).await?;
     // Without a commit the transaction rolls back.
+    if applied == Applied::Done {
+        writing.transaction.commit().await.map_err(view_error)?;
+    }
+    Ok(applied)
+}
+
+/// Does what a reset says, in one transaction; `Moved` if an epoch is not the expected one.
+pub async fn reset(connection: &mut SqliteConnection, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
+    let mut writing = SqliteWriting::begin(connection).await?;
+    let applied = apply::reset(&mut writing, shape, reset).await?;
     if applied == Applied::Done {
         writing.transaction.commit().await.map_err(view_error)?;
     }
@@ -74,7 +81,11 @@ fn bind<'q>(mut statement: Statement<'q>, rows: &Rowset<'_>, from: usize, to: us
     statement
 }
 
-impl SqliteWriting<'_> {
+impl<'c> SqliteWriting<'c> {
+    pub async fn begin(connection: &'c mut SqliteConnection) -> Result<Self, ViewError> {
+        Ok(Self { transaction: connection.begin_with(BEGIN_WRITING).await.map_err(view_error)? })
+    }
+
     async fn write(
         &mut self,
         table: &Table,
@@ -91,9 +102,7 @@ impl SqliteWriting<'_> {
         }
         Ok(())
     }
-}
 
-impl SqliteWriting<'_> {
     /// Rows with gaps, at most `limit`.
     async fn ragged(&mut self, table: &Table, limit: usize) -> Result<Vec<Ragged>, ViewError> {
         let (keys, name) = (statements::keys(table), quoted(&stored_name(table)));
@@ -109,23 +118,32 @@ fn ragged_row(table: &Table, row: &SqliteRow) -> Result<Ragged, ViewError> {
     Ok(Ragged { key: row_key(table, row)?, complete_to: row.get(width)?, ahead: row.get(width + 1)? })
 }
 
-impl Writing for SqliteWriting<'_> {
+/// A statement with `?` for each parameter.
+pub fn statement<'q>(sql: &str, parameters: &[Value]) -> Statement<'q> {
+    parameters.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |statement, value| match value {
+        Value::Null => statement.bind(None::<i64>),
+        Value::Text(text) => statement.bind(text.clone()),
+        Value::Integer(number) => statement.bind(*number),
+        Value::Boolean(yes) => statement.bind(*yes),
+        Value::Timestamp(time) => statement.bind(time.0),
+        Value::Json(json) => statement.bind(json.to_string()),
+    })
+}
+
+impl Transacting for SqliteWriting<'_> {
     const DIALECT: Dialect = Dialect::Sqlite;
 
-    async fn advance(&mut self, batch: &Batch) -> Result<bool, ViewError> {
-        let sql = "UPDATE headwater_positions SET next_offset = ?, sequence = ? \
-                   WHERE aggregate = ? AND partition = ? AND next_offset = ? AND epoch = ?";
-        for (source, advance) in batch.advances() {
-            let update = sqlx::query(sql).bind(advance.next.0).bind(advance.sequence.0);
-            let update = update.bind(source.aggregate).bind(i64::from(source.partition.0));
-            let update = update.bind(advance.expected.0).bind(advance.epoch.0);
-            if update.execute(&mut *self.transaction).await.map_err(view_error)?.rows_affected() == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn schema(&self) -> &'static str {
+        ""
     }
 
+    async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, ViewError> {
+        let done = statement(sql, parameters).execute(&mut *self.transaction).await.map_err(view_error)?;
+        Ok(done.rows_affected())
+    }
+}
+
+impl Writing for SqliteWriting<'_> {
     async fn merge(&mut self, table: &Table, rows: &Rowset<'_>, tail: &str) -> Result<Vec<Ragged>, ViewError> {
         if !table.complete {
             self.write(table, rows, tail, |_| Ok(())).await?;
@@ -186,66 +204,6 @@ impl Writing for SqliteWriting<'_> {
         self.write(table, rows, &tail, keep_key).await?;
         Ok(new)
     }
-
-    async fn park(&mut self, batch: &Batch) -> Result<(), ViewError> {
-        for ((source, aggregate_id), parking) in batch.parked() {
-            park(&mut self.transaction, *source, aggregate_id, parking).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn park(
-    connection: &mut SqliteConnection,
-    source: SourcePartition,
-    aggregate_id: &str,
-    parking: &Parking,
-) -> Result<(), ViewError> {
-    let statement = if let Some(first) = &parking.first {
-        let sql = "INSERT INTO headwater_parked AS t (aggregate, aggregate_id, events, last_offset, partition, \
-                       first_offset, sequence, version, reason, parked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-                       ON CONFLICT (aggregate, aggregate_id) DO UPDATE SET events = t.events + excluded.events, \
-                       last_offset = excluded.last_offset";
-        let statement = sqlx::query(sql).bind(source.aggregate).bind(aggregate_id.to_owned());
-        let statement = statement.bind(parking.events).bind(parking.last_offset.0);
-        let statement = statement.bind(i64::from(source.partition.0)).bind(first.offset.0);
-        let statement = statement.bind(first.sequence.0).bind(first.version.0);
-        statement.bind(first.reason.clone()).bind(first.at.0)
-    } else {
-        let sql = "UPDATE headwater_parked SET events = events + ?, last_offset = ? \
-                       WHERE aggregate = ? AND aggregate_id = ?";
-        let statement = sqlx::query(sql).bind(parking.events).bind(parking.last_offset.0);
-        statement.bind(source.aggregate).bind(aggregate_id.to_owned())
-    };
-    statement.execute(connection).await.map_err(view_error)?;
-    Ok(())
-}
-
-/// Does what a reset says, in one transaction; `Moved` if an epoch is not the expected one.
-pub async fn reset(connection: &mut SqliteConnection, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
-    let mut transaction = connection.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
-    let replaying = if reset.empty { "max(replaying_to, sequence)" } else { "replaying_to" };
-    let sql = format!(
-        "UPDATE headwater_positions SET replaying_to = {replaying}, next_offset = ?, sequence = ?, epoch = epoch + 1 \
-         WHERE aggregate = ? AND partition = ? AND epoch = ?"
-    );
-    for to in &reset.moves {
-        let update = sqlx::query(AssertSqlSafe(sql.as_str())).bind(to.next_offset.0).bind(to.sequence.0);
-        let update = update.bind(to.source.aggregate).bind(i64::from(to.source.partition.0)).bind(to.epoch.0);
-        if update.execute(&mut *transaction).await.map_err(view_error)?.rows_affected() == 0 {
-            return Ok(Applied::Moved);
-        }
-    }
-    if reset.empty {
-        for table in ddl::emptied(shape) {
-            let sql = format!("DELETE FROM {}", quoted(&table));
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(view_error)?;
-        }
-    }
-    let update = sqlx::query("UPDATE headwater_shape SET partial = ?").bind(!reset.empty);
-    update.execute(&mut *transaction).await.map_err(view_error)?;
-    transaction.commit().await.map_err(view_error)?;
-    Ok(Applied::Done)
 }
 
 #[cfg(test)]
