@@ -13,10 +13,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwater::aggregate::processor::{PartitionState, Processor, ProcessorParts, ProcessorSettings};
+use headwater::aggregate::processor::{self, ProcessorParts, ProcessorSettings};
 use headwater::aggregate::{Aggregate, Codecs, Context, Decision, EventContext, HandOffTargets, Refusal};
 use headwater::clock::{self, Clock};
 use headwater::command::{Client, CommandHead, EncodedCommand, ReplyTo};
+use headwater::lane::{Lanes, PartitionState};
 use headwater::log::kafka::{KafkaLog, KafkaSettings};
 use headwater::log::{Isolation, Log, LogError, Outgoing};
 use headwater::position::{Offset, Partition};
@@ -156,19 +157,18 @@ impl Bench {
         Self { log, topology, registry, codecs: Arc::new(codecs) }
     }
 
-    fn start(&self, lanes: usize) -> Processor {
+    fn start(&self, lanes: usize) -> Lanes {
         let mut targets = HandOffTargets::new(self.topology.partitions);
         targets.add(self.codecs.clone());
         let parts = ProcessorParts {
             log: self.log.clone(),
             topology: self.topology.clone(),
-            codecs: self.codecs.clone(),
             targets,
             clock: Clock::system(),
             settings: ProcessorSettings { lanes, ..ProcessorSettings::default() },
             instance: "bench".to_owned(),
         };
-        Processor::start(&parts).expect("it starts")
+        processor::start(&self.codecs, &parts).expect("it starts")
     }
 
     fn load(&self, commands: u64, accounts: u64) {

@@ -10,7 +10,7 @@
 //!        │  a command, keyed by its aggregate's id                        command/    schema/
 //!        ▼
 //!  <app>.<aggregate>.commands
-//!        │  a lane polls it, recognises repeats, asks the aggregate       aggregate/processor/
+//!        │  a lane polls it, recognises repeats, asks the aggregate       lane/  aggregate/
 //!        ▼
 //!  ONE Kafka transaction: events · outcomes · replies · commands          log/
 //!  handed on · the offset of the command
@@ -31,6 +31,7 @@
 //! | [`schema`] | messages, envelopes, Avro, the registry, JSON |
 //! | [`command`] | the envelope, the outcome, deduplication, the client |
 //! | [`event`] | recorded events, snapshots and checkpoints |
+//! | [`lane`] | the loop that processes a topic's partitions in transactions |
 //! | [`aggregate`] | the [`Aggregate`] trait, and the processor that runs it |
 //! | [`projection`], [`query`] | events to rows, rows to answers |
 //! | [`saga`] | events, outcomes and deadlines to commands |
@@ -63,6 +64,7 @@ pub mod clock;
 pub mod command;
 pub mod engine;
 pub mod event;
+pub mod lane;
 pub mod log;
 pub mod position;
 pub mod projection;

@@ -12,12 +12,12 @@ use super::events::{EventRow, EventsError, Fold, Read, place, read_event};
 use super::prepare::PrepareError;
 use super::schemas::Subject;
 use super::{BadInput, suggest};
-use crate::aggregate::processor::{LaneError, Processor, ProcessorParts, ProcessorSettings};
+use crate::aggregate::processor::{self, ProcessorParts};
 use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets};
-use crate::clock::Clock;
 use crate::command::CommandHead;
 use crate::event::EventHead;
-use crate::log::{Log, Record};
+use crate::lane::{LaneError, Lanes};
+use crate::log::Record;
 use crate::position::{Position, Version};
 use crate::schema::json::{self, InputError, Named};
 use crate::schema::{Data, Message, MessageSchema, Registry, SchemaError};
@@ -63,24 +63,7 @@ pub trait AggregateGate: Send + Sync {
     /// Holds its topics to what must always hold. Blocks.
     fn verify(&self, scope: &Scope<'_>, findings: &mut Findings) -> Result<AggregateCounts, VerifyError>;
     /// Starts judging its commands.
-    fn start(&self, parts: Parts) -> Result<Processor, LaneError>;
-}
-
-/// What every processor of a worker works with.
-#[derive(Clone)]
-pub struct Parts {
-    /// The log.
-    pub log: Arc<dyn Log>,
-    /// The application's topics.
-    pub topology: Topology,
-    /// Where commands may be handed to.
-    pub targets: HandOffTargets,
-    /// The wall clock.
-    pub clock: Clock,
-    /// The settings.
-    pub settings: ProcessorSettings,
-    /// Names this process across restarts.
-    pub instance: String,
+    fn start(&self, parts: &ProcessorParts) -> Result<Lanes, LaneError>;
 }
 
 /// The aggregate `A` without its type.
@@ -200,10 +183,8 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
         verify::aggregate(scope, &self.0, findings)
     }
 
-    fn start(&self, parts: Parts) -> Result<Processor, LaneError> {
-        let Parts { log, topology, targets, clock, settings, instance } = parts;
-        let codecs = self.0.clone();
-        Processor::start::<A>(&ProcessorParts { log, topology, codecs, targets, clock, settings, instance })
+    fn start(&self, parts: &ProcessorParts) -> Result<Lanes, LaneError> {
+        processor::start(&self.0, parts)
     }
 }
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::aggregate::Parts;
 use super::instance::Instance;
 use super::{Engine, EngineError};
 use crate::aggregate::HandOffTargets;
-use crate::aggregate::processor::{LaneError, Processor};
+use crate::aggregate::processor::ProcessorParts;
+use crate::lane::{LaneError, Lanes};
 use crate::projection::WorkerError;
 use crate::projection::worker::Worker;
 
@@ -62,7 +62,7 @@ pub enum RoleError {
 
 /// Running workers. Dropping them stops them.
 pub struct Roles {
-    processors: Vec<(&'static str, Processor)>,
+    processors: Vec<(&'static str, Lanes)>,
     workers: Vec<RunningWorker>,
     /// Kept until the last worker has left.
     instance: Instance,
@@ -156,12 +156,12 @@ impl Roles {
     }
 }
 
-fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, Processor)>, RoleError> {
+fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, Lanes)>, RoleError> {
     let mut targets = HandOffTargets::new(engine.topology.partitions);
     for aggregate in &engine.aggregates {
         aggregate.add_to(&mut targets);
     }
-    let parts = Parts {
+    let parts = ProcessorParts {
         log: engine.log.clone(),
         topology: engine.topology.clone(),
         targets,
@@ -172,13 +172,13 @@ fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, 
     let mut processors = Vec::new();
     for aggregate in &engine.aggregates {
         let name = aggregate.name();
-        let started = aggregate.start(parts.clone());
+        let started = aggregate.start(&parts);
         processors.push((name, started.map_err(|source| RoleError::Commands { aggregate: name, source })?));
     }
     Ok(processors)
 }
 
-fn join(processors: Vec<(&'static str, Processor)>) -> Result<(), RoleError> {
+fn join(processors: Vec<(&'static str, Lanes)>) -> Result<(), RoleError> {
     let mut first = Ok(());
     for (aggregate, processor) in processors {
         first = first.and(processor.join().map_err(|source| RoleError::Commands { aggregate, source }));

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use headwater::aggregate::processor::{PartitionState, ProcessorSettings};
+use headwater::aggregate::processor::ProcessorSettings;
 use headwater::clock::Clock;
 use headwater::command::{CommandHead, Failure, Outcome, ReplyTo};
+use headwater::lane::PartitionState;
 use headwater::position::{Partition, Version};
 use headwater::schema::Data;
 use headwater::topology::partition_of;

@@ -1,10 +1,11 @@
 //! Restoring a partition: from checkpoints, around unreadable snapshots, and not past what is wrong.
 
 use bytes::Bytes;
-use headwater::aggregate::processor::{PartitionState, ProcessorSettings};
+use headwater::aggregate::processor::ProcessorSettings;
 use headwater::clock;
 use headwater::command::Outcome;
 use headwater::event::{EventHead, SnapshotControl};
+use headwater::lane::PartitionState;
 use headwater::log::Outgoing;
 use headwater::position::{Partition, Sequence, Version};
 use headwater::schema::Data;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater::aggregate::processor::{PartitionState, Processor, ProcessorParts, ProcessorSettings};
+use headwater::aggregate::processor::{self, ProcessorParts, ProcessorSettings};
 use headwater::aggregate::{Codecs, HandOffTargets};
 use headwater::clock::{self, Clock};
 use headwater::command::{CommandHead, DeadLetter, Outcome, ReplyTo};
+use headwater::lane::{Lanes, PartitionState};
 use headwater::log::embedded::EmbeddedLog;
 use headwater::log::{Isolation, Log, Outgoing};
 use headwater::position::Partition;
@@ -54,19 +55,18 @@ impl World {
         Self { log, topology, codecs: Arc::new(codecs), settings, clock }
     }
 
-    pub fn start(&self, faults: &Faults) -> Option<Processor> {
+    pub fn start(&self, faults: &Faults) -> Option<Lanes> {
         let mut targets = HandOffTargets::new(self.topology.partitions);
         targets.add(self.codecs.clone());
         let parts = ProcessorParts {
             log: faults.before(self.log.clone()),
             topology: self.topology.clone(),
-            codecs: self.codecs.clone(),
             targets,
             clock: self.clock.clone(),
             settings: self.settings.clone(),
             instance: "one".to_owned(),
         };
-        Processor::start(&parts).ok()
+        processor::start(&self.codecs, &parts).ok()
     }
 
     pub fn send(&self, commands: &[(String, CommandHead, Command)]) {

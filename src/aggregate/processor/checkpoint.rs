@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::batch::Share;
+use super::batch::Changes;
 use super::partition::Owned;
 use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
 use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
+use crate::lane::Share;
 use crate::position::{Offset, Version};
 use crate::schema::{Data, SchemaError};
 
@@ -44,7 +45,7 @@ pub(super) fn is_due<A: Aggregate>(owned: &Owned<A>, settings: &ProcessorSetting
 /// Adds the next slice to a share: snapshots up to `slice_bytes`, and after the last of them the promise.
 pub(super) fn write_slice<A: Aggregate>(
     owned: &mut Owned<A>,
-    share: &mut Share<A>,
+    share: &mut Share<Changes<A>>,
     codecs: &Codecs<A>,
     slice_bytes: usize,
 ) -> Result<(), SchemaError> {
@@ -74,7 +75,7 @@ pub(super) fn write_slice<A: Aggregate>(
         share.write(to, Some(Bytes::from_static(Checkpoint::KEY)), value, None);
     }
     owned.checkpointing = Some(checkpointing);
-    share.checkpoint = Some(Slice { ids, is_last });
+    share.changes.checkpoint = Some(Slice { ids, is_last });
     Ok(())
 }
 

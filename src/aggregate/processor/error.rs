@@ -1,12 +1,13 @@
-//! Why a partition, or a whole lane, does not go on.
+//! Why a partition of commands does not go on.
 
+use crate::lane::StopReason;
 use crate::log::{LogError, StallError, TopicPartition};
 use crate::position::{Offset, Sequence, Version};
 use crate::schema::SchemaError;
 
 /// Why one partition stopped. The others go on; this one would corrupt its state if it did.
 #[derive(Debug, thiserror::Error)]
-pub enum PartitionError {
+pub(super) enum PartitionError {
     /// The log failed, or an open transaction is in the way.
     #[error(transparent)]
     Stalled(#[from] StallError),
@@ -128,24 +129,8 @@ impl From<LogError> for PartitionError {
     }
 }
 
-impl PartitionError {
-    /// Whether the same may succeed later: the log is away.
-    #[must_use]
-    pub const fn is_temporary(&self) -> bool {
+impl StopReason for PartitionError {
+    fn is_temporary(&self) -> bool {
         matches!(self, Self::Stalled(StallError::Log(error)) if error.is_temporary())
     }
-}
-
-/// Why a lane ended.
-#[derive(Debug, thiserror::Error)]
-pub enum LaneError {
-    /// The log failed for good, or the group would not have this member.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The lane's thread could not be started.
-    #[error("a thread could not be started: {0}")]
-    Thread(#[from] std::io::Error),
-    /// The lane's thread panicked, which is a defect of the engine.
-    #[error("the lane ended by a panic: {0}")]
-    Panicked(String),
 }

@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::batch::Share;
+use super::batch::Changes;
 use super::checkpoint::Checkpointing;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::{CommandKey, Deduplication, Remembered};
+use crate::lane::Share;
 use crate::position::{Offset, Partition, Sequence, Version};
-
-/// Counts the assignments of a lane, so that what was decided under an earlier one is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Epoch(pub u64);
 
 /// One aggregate instance as of its last event.
 #[derive(Clone, Debug)]
@@ -86,26 +83,27 @@ impl<A: Aggregate> Owned<A> {
     /// the broker's clock would else forget them all, and then refuse every command as too old.
     pub fn fold(
         &mut self,
-        share: Share<A>,
+        share: Share<Changes<A>>,
         events_offset: Option<Offset>,
         outcomes_offset: Option<Offset>,
         now: Timestamp,
     ) {
+        let changes = share.changes;
         self.is_dirty |= share.next_offset > self.commands_offset;
-        self.events_since_checkpoint += u64::try_from(share.sequence.0 - self.sequence.0).unwrap_or(0);
-        self.sequence = share.sequence;
-        self.time = share.time;
+        self.events_since_checkpoint += u64::try_from(changes.sequence.0 - self.sequence.0).unwrap_or(0);
+        self.sequence = changes.sequence;
+        self.time = changes.time;
         self.commands_offset = share.next_offset;
-        for (id, instance) in share.instances {
+        for (id, instance) in changes.instances {
             self.changed.insert(id.clone());
             self.instances.insert(id, instance);
         }
-        for entry in share.outcomes {
+        for entry in changes.outcomes {
             self.memory.remember(entry, self.outcomes_offset);
         }
         self.events_offset = events_offset.unwrap_or(self.events_offset);
         self.outcomes_offset = outcomes_offset.unwrap_or(self.outcomes_offset);
-        self.memory.forget(share.appended_at.min(now));
+        self.memory.forget(changes.appended_at.min(now));
     }
 
     pub fn instance(&self, id: &str) -> Option<&Instance<A>> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lane::LaneSettings;
+
 /// How command processors work: sizes in records or bytes, times in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,7 +69,15 @@ impl ProcessorSettings {
         if self.lanes == 0 { cores().min(Self::MOST_LANES) } else { self.lanes }
     }
 
-    pub(super) fn stall(&self) -> Duration {
-        Duration::from_secs(self.stall_seconds)
+    /// What of it is for lanes.
+    pub(crate) fn lanes(&self) -> LaneSettings {
+        LaneSettings {
+            lanes: self.lane_count(),
+            batch_records: self.batch_commands,
+            batch_bytes: self.batch_bytes,
+            writers: self.writers,
+            stall: Duration::from_secs(self.stall_seconds),
+            unknown_schema: Duration::from_secs(self.unknown_schema_seconds),
+        }
     }
 }

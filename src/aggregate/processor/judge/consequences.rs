@@ -45,7 +45,7 @@ impl<A: Aggregate> Judge<A> {
         let traceparent = &received.record.traceparent;
         for (_, value) in encoded.events {
             let to = self.codecs.topics.events.partition(partition);
-            overlay.share.sequence = overlay.share.sequence.next();
+            overlay.share.changes.sequence = overlay.share.changes.sequence.next();
             overlay.share.write(to, Some(key.clone()), value, traceparent.clone());
         }
         for (hand_off, value) in encoded.hand_offs {
@@ -54,7 +54,12 @@ impl<A: Aggregate> Judge<A> {
             overlay.share.write(to, Some(hand_off.id.into_bytes().into()), value, traceparent.clone());
         }
         let version = overlay.instance(received.id).map_or(Version::NONE, |instance| instance.version);
-        Ok(Outcome::Accepted(Accepted { version, partition, sequence: overlay.share.sequence, data: encoded.data }))
+        Ok(Outcome::Accepted(Accepted {
+            version,
+            partition,
+            sequence: overlay.share.changes.sequence,
+            data: encoded.data,
+        }))
     }
 
     /// Encodes everything a decision leads to; `Err` within says what is too large to be written.
@@ -72,7 +77,7 @@ impl<A: Aggregate> Judge<A> {
         let mut head = EventHead {
             id: received.head.id,
             version,
-            sequence: overlay.share.sequence,
+            sequence: overlay.share.changes.sequence,
             occurred_at: received.time,
             causation_id: received.head.id,
             correlation_id: received.head.correlation_id,
@@ -151,7 +156,7 @@ impl<A: Aggregate> Judge<A> {
             return Ok(Ok(()));
         }
         let added: usize = events.iter().map(|(_, value)| value.len()).sum();
-        let sequence = overlay.share.sequence.0 + i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let sequence = overlay.share.changes.sequence.0 + i64::try_from(events.len()).unwrap_or(i64::MAX);
         let size_bytes = overlay.instance(received.id).map_or(0, |instance| instance.size_bytes) + added;
         let folding = |state: &mut A| {
             let evolve = || {
@@ -186,7 +191,7 @@ impl<A: Aggregate> Judge<A> {
         folding(&mut copy.state)?;
         let events = i64::try_from(events).unwrap_or(i64::MAX);
         copy.version.0 += events;
-        copy.sequence.0 = overlay.share.sequence.0 + events;
+        copy.sequence.0 = overlay.share.changes.sequence.0 + events;
         let head = SnapshotHead {
             version: copy.version,
             partition: received.record.partition,

@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::command::{
     CommandHead, CommandKey, DeadLetterCode, Failure, Outcome, OutcomeEntry, Refused, Reply, ReplyTo,
 };
+use crate::lane::{Verdict, panic_message};
 use crate::log::{Record, Topic};
 use crate::position::{Partition, Version};
 use crate::schema::SchemaError;
@@ -37,15 +38,6 @@ pub(super) struct Judge<A: Aggregate> {
     pub dead_letters: Topic,
 }
 
-/// What came of looking at a record.
-pub(super) enum Verdict {
-    /// It is dealt with; its offset may be committed with the batch.
-    Done,
-    /// It cannot be read yet: its schema is not to be had. `unknown` if the registry answers and does not
-    /// know it.
-    Wait { reason: String, unknown: bool },
-}
-
 impl<A: Aggregate> Judge<A> {
     /// Judges one record. `now` is the wall clock, for the commands that are handed on. One `rejected` by
     /// the log, however small its batch was made, fails as too large unless it was judged before.
@@ -56,7 +48,7 @@ impl<A: Aggregate> Judge<A> {
         rejected: bool,
         now: Timestamp,
     ) -> Result<Verdict, PartitionError> {
-        let time = record.timestamp.max(overlay.share.time);
+        let time = record.timestamp.max(overlay.share.changes.time);
         match self.read(record, time) {
             Ok(received) => self.answer(overlay, received, rejected, now)?,
             Err(Unread::Wait { reason, unknown }) => return Ok(Verdict::Wait { reason, unknown }),
@@ -64,7 +56,7 @@ impl<A: Aggregate> Judge<A> {
                 self.set_aside(overlay, record, code, message, head.as_deref(), now)?;
             }
         }
-        overlay.share.pass(record, time);
+        overlay.share.changes.pass(record.timestamp, time);
         Ok(Verdict::Done)
     }
 
@@ -76,9 +68,9 @@ impl<A: Aggregate> Judge<A> {
         reason: String,
         now: Timestamp,
     ) -> Result<(), PartitionError> {
-        let time = record.timestamp.max(overlay.share.time);
+        let time = record.timestamp.max(overlay.share.changes.time);
         self.set_aside(overlay, record, DeadLetterCode::UnknownSchema, reason, None, now)?;
-        overlay.share.pass(record, time);
+        overlay.share.changes.pass(record.timestamp, time);
         Ok(())
     }
 
@@ -103,7 +95,7 @@ impl<A: Aggregate> Judge<A> {
             metrics::counter!("headwater_commands_repeated_total", "aggregate" => A::NAME).increment(1);
             return self.reply(overlay, received.record, received.id, &received.head, &first.outcome);
         }
-        if let Err((failure, message)) = overlay.owned.memory.admits(received.head.issued_at, received.record.timestamp)
+        if let Err((failure, message)) = overlay.state.memory.admits(received.head.issued_at, received.record.timestamp)
         {
             return self.record_copy(overlay, &received, Outcome::failed(failure, message));
         }
@@ -178,7 +170,7 @@ impl<A: Aggregate> Judge<A> {
         about_copy: bool,
     ) -> Result<(), PartitionError> {
         self.reply(overlay, received.record, received.id, &received.head, &outcome)?;
-        overlay.share.record_outcome(OutcomeEntry {
+        overlay.share.changes.record_outcome(OutcomeEntry {
             aggregate_id: received.id.to_owned(),
             command_id: received.head.id,
             appended_at: received.record.timestamp,
@@ -231,10 +223,4 @@ fn panicked<C>(received: &Received<'_, C>, panic: &(dyn Any + Send)) -> Partitio
         command_id: received.head.id,
         message: panic_message(panic),
     }
-}
-
-/// The text of a panic.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

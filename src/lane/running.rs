@@ -1,87 +1,82 @@
-//! A lane: one OS thread that owns some partitions and runs the processor loop.
-//!
-//! poll → decide against the overlay → hand the batch to the committer → go on deciding while it commits
-//! → on success fold the overlay into the state; else drop it, and everything decided after it, and
-//! restore what it touched from the log.
+//! The loop of one thread.
 //!
 //! Fencing: the epochs of a batch's shares are compared, and the group's metadata taken, in one step of
 //! this thread, when the batch is handed over. A rebalance that is polled after that cannot let it commit
 //! under a later generation, because the batch carries the earlier one. Revoked partitions are still
 //! ours until released, which waits for the commit.
 
-mod committing;
-mod deciding;
-mod owning;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
-use super::error::{LaneError, PartitionError};
-use super::judge::Judge;
-use super::partition::{Epoch, Owned};
-use super::restore::Restore;
-use super::status::Board;
+use super::LaneParts;
+use super::batch::{Batch, Epoch};
+use super::error::LaneError;
+use super::processor::Processor;
+use super::restore::Restoring;
+use super::settings::LaneSettings;
+use super::status::PartitionStates;
 use super::transaction::Committer;
-use crate::aggregate::Aggregate;
 use crate::clock::Clock;
-use crate::log::{Log, LogError, Member, Polled, Reader};
+use crate::log::{Group, Log, LogError, Member, Polled, Reader, TopicPartition};
 use crate::position::{Offset, Partition};
 
-const IDLE_WAIT: Duration = Duration::from_millis(100);
+pub(super) const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long a commit may go unnoticed while there is nothing else to commit.
 const COMMITTING_WAIT: Duration = Duration::from_millis(2);
-/// For how long to wait for a commit before looking for more commands to decide.
+/// For how long to wait for a commit before looking for more records.
 const DECIDED_WAIT: Duration = Duration::from_micros(500);
-/// The most commands decided between two looks at the commit under way.
+/// The most records processed between two looks at the commit under way.
 const CHUNK: usize = 500;
 /// After a failure that may pass, when to try again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 /// After how many failures in a row the lane ends, for its supervisor to start it anew: some minutes.
 const MOST_FAILURES: u32 = 300;
 
-/// One OS thread's partitions of one aggregate's commands.
-pub(super) struct Lane<A: Aggregate> {
-    pub judge: Judge<A>,
+/// One OS thread's partitions of one topic.
+pub(super) struct Lane<P: Processor> {
+    pub processor: P,
     pub log: Arc<dyn Log>,
     pub clock: Clock,
+    pub settings: LaneSettings,
     pub member: Box<dyn Member>,
     pub reader: Box<dyn Reader>,
     pub committer: Committer,
     /// Kept with the committed offsets, so that a later owner can end what this one left open.
-    transactional_ids: String,
-    board: Board,
+    pub transactional_ids: String,
+    pub states: PartitionStates,
     stop: Arc<AtomicBool>,
-    held: BTreeMap<Partition, Held<A>>,
-    epoch: Epoch,
-    building: Batch<A>,
-    committing: Option<Batch<A>>,
-    /// The most commands of a batch; halved while a batch is rejected, to find the one that is.
-    limit: usize,
-    /// A command that the log rejects for its size, found by halving: the offset after it.
-    rejected: Option<(Partition, Offset)>,
+    pub held: BTreeMap<Partition, Held<P>>,
+    pub epoch: Epoch,
+    pub building: Batch<P>,
+    pub committing: Option<Batch<P>>,
+    /// The most records of a batch; halved while a batch is rejected, to find the one that is.
+    pub limit: usize,
+    /// A record whose batch the log rejects for its size, found by halving: the offset after it.
+    pub rejected: Option<(Partition, Offset)>,
     /// The partition whose restore did not get on when it was its turn.
-    stalled: Option<Partition>,
+    pub stalled: Option<Partition>,
+    /// The partition that last had something due.
+    pub last_due: Option<Partition>,
     /// Batches and polls that failed since the last that did not.
-    failures: u32,
+    pub failures: u32,
 }
 
 /// A partition that the lane owns.
-struct Held<A: Aggregate> {
-    epoch: Epoch,
-    phase: Phase<A>,
-    /// A command that cannot be judged: the partition stops when it comes to it.
-    stop_at: Option<(Offset, Arc<PartitionError>)>,
+pub(super) struct Held<P: Processor> {
+    pub epoch: Epoch,
+    pub phase: Phase<P>,
+    /// A record that cannot be processed: the partition stops when it comes to it.
+    pub stop_at: Option<(Offset, Arc<P::Error>)>,
 }
 
-enum Phase<A: Aggregate> {
-    Restoring(Box<Restore<A>>),
-    /// Judging. While `waiting`, its flow is paused.
+pub(super) enum Phase<P: Processor> {
+    Restoring(Box<Restoring<P>>),
+    /// Processing. While `waiting`, its flow is paused.
     Running {
-        owned: Box<Owned<A>>,
+        state: Box<P::State>,
         waiting: Option<Waiting>,
     },
     /// Begins its restore anew at this time.
@@ -90,38 +85,37 @@ enum Phase<A: Aggregate> {
 }
 
 /// A record that cannot be read yet.
-struct Waiting {
-    offset: Offset,
-    since: Instant,
-    retry_at: Instant,
+pub(super) struct Waiting {
+    pub offset: Offset,
+    pub since: Instant,
+    pub retry_at: Instant,
 }
 
-/// The parts of a lane that are made outside of it.
-pub(super) struct Parts<A: Aggregate> {
-    pub judge: Judge<A>,
-    pub log: Arc<dyn Log>,
-    pub clock: Clock,
-    pub member: Box<dyn Member>,
-    pub committer: Committer,
-    pub transactional_ids: String,
-    pub board: Board,
-    pub stop: Arc<AtomicBool>,
-}
-
-impl<A: Aggregate> Lane<A> {
-    pub fn new(parts: Parts<A>) -> Result<Self, LogError> {
-        let Parts { judge, log, clock, member, committer, transactional_ids, board, stop } = parts;
-        let limit = judge.settings.batch_commands.max(1);
-        let reader = log.reader()?;
+impl<P: Processor> Lane<P> {
+    /// Opens the writers and joins the group.
+    pub fn open(
+        parts: &LaneParts,
+        name: &str,
+        processor: P,
+        states: PartitionStates,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, LaneError> {
+        let ids: Vec<_> = (0..parts.settings.writers.max(1)).map(|slot| format!("{name}.{slot}")).collect();
+        let transactional_ids = ids.join(",");
+        let committer = Committer::start(parts.log.clone(), ids, stop.clone())?;
+        let topics = vec![processor.input().clone()];
+        let member = parts.log.join(&Group { name: parts.group.clone(), instance: Some(name.to_owned()), topics })?;
+        let limit = parts.settings.batch_records.max(1);
         Ok(Self {
-            judge,
-            log,
-            clock,
+            processor,
+            log: parts.log.clone(),
+            clock: parts.clock.clone(),
+            settings: parts.settings.clone(),
             member,
-            reader,
+            reader: parts.log.reader()?,
             committer,
             transactional_ids,
-            board,
+            states,
             stop,
             held: BTreeMap::new(),
             epoch: Epoch(0),
@@ -130,8 +124,13 @@ impl<A: Aggregate> Lane<A> {
             limit,
             rejected: None,
             stalled: None,
+            last_due: None,
             failures: 0,
         })
+    }
+
+    pub fn input(&self, partition: Partition) -> TopicPartition {
+        self.processor.input().partition(partition)
     }
 
     /// Works until it is told to stop, then finishes the batch at hand and leaves the group.
@@ -161,7 +160,7 @@ impl<A: Aggregate> Lane<A> {
             }
         }
         if self.committing.is_none() {
-            self.add_due_checkpoint()?;
+            self.do_due()?;
             self.submit()?;
         } else if room == 0 {
             self.take_completion(IDLE_WAIT)?;
@@ -172,7 +171,7 @@ impl<A: Aggregate> Lane<A> {
     }
 
     /// Waits a little, longer after each failure in a row; gives up after many.
-    fn pause_after_failure(&mut self, error: &dyn std::fmt::Display) -> Result<(), LaneError> {
+    pub fn pause_after_failure(&mut self, error: &dyn std::fmt::Display) -> Result<(), LaneError> {
         self.failures += 1;
         if self.failures > MOST_FAILURES {
             let text = format!("gave up after {MOST_FAILURES} failures in a row, the last: {error}");
@@ -185,10 +184,10 @@ impl<A: Aggregate> Lane<A> {
     }
 
     fn room(&self) -> usize {
-        if self.building.bytes() >= self.judge.settings.batch_bytes {
+        if self.building.bytes() >= self.settings.batch_bytes {
             return 0;
         }
-        self.limit.saturating_sub(self.building.commands)
+        self.limit.saturating_sub(self.building.inputs)
     }
 
     fn poll_wait(&self) -> Duration {

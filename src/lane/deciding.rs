@@ -1,20 +1,17 @@
-//! What a lane does with the commands it polled.
+//! What a lane does with the records it polled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::super::batch::{Overlay, Share};
-use super::super::error::{LaneError, PartitionError};
-use super::super::judge::Verdict;
-use super::super::settings::ProcessorSettings;
-use super::super::status::PartitionState;
-use super::{Held, Lane, Phase, RETRY_AFTER, Waiting};
-use crate::aggregate::Aggregate;
+use super::batch::{Overlay, Share};
+use super::error::LaneError;
+use super::processor::{Processor, Verdict};
+use super::running::{Held, Lane, Phase, RETRY_AFTER, Waiting};
+use super::status::PartitionState;
 use crate::clock::{self, Timestamp};
 use crate::log::Record;
 use crate::position::Partition;
 
-impl<A: Aggregate> Lane<A> {
+impl<P: Processor> Lane<P> {
     pub(super) fn decide_all(&mut self, records: &[Record]) -> Result<(), LaneError> {
         let now = self.clock.now();
         for record in records {
@@ -25,7 +22,7 @@ impl<A: Aggregate> Lane<A> {
 
     fn decide(&mut self, record: &Record, now: Timestamp) -> Result<(), LaneError> {
         let partition = record.partition;
-        let Some(Held { epoch, phase: Phase::Running { owned, waiting }, stop_at }) = self.held.get_mut(&partition)
+        let Some(Held { epoch, phase: Phase::Running { state, waiting }, stop_at }) = self.held.get_mut(&partition)
         else {
             // Fetched before its partition stopped or began to restore; it will be read again.
             return Ok(());
@@ -38,34 +35,35 @@ impl<A: Aggregate> Lane<A> {
             return self.stop_partition(partition, &error);
         }
         let committing = self.committing.as_ref().and_then(|batch| batch.shares.get(&partition));
-        let share = self.building.share(*epoch, owned, committing);
-        let mut overlay = Overlay { owned, committing, share };
+        let share = self.building.share(&self.processor, (partition, *epoch), state, committing);
+        let mut overlay = Overlay { state: &**state, committing, share };
         let rejected = self.rejected == Some((partition, record.offset.next()));
-        let verdict = self.judge.judge(&mut overlay, record, rejected, now);
-        let verdict = match verdict {
-            Ok(Verdict::Wait { reason, unknown })
-                if unknown && waited_enough(waiting.as_ref(), &self.judge.settings) =>
+        let verdict = match self.processor.process(&mut overlay, record, rejected, now) {
+            Ok(Verdict::Wait { reason, unknown: true })
+                if waiting.as_ref().is_some_and(|it| it.since.elapsed() >= self.settings.unknown_schema) =>
             {
-                self.judge.give_up(&mut overlay, record, reason, now).map(|()| Verdict::Done)
+                self.processor.give_up(&mut overlay, record, reason, now).map(|()| Verdict::Done)
             }
             other => other,
         };
         match verdict {
             Ok(Verdict::Done) => {
+                share.next_offset = record.offset.next();
+                share.inputs += 1;
                 *waiting = None;
-                self.building.commands += 1;
+                self.building.inputs += 1;
                 Ok(())
             }
             Ok(Verdict::Wait { reason, .. }) => self.wait_for_schema(record, &reason),
-            Err(error) => self.cannot_judge(record, error),
+            Err(error) => self.cannot_process(record, error),
         }
     }
 
     /// Pauses the partition in front of a record that cannot be read yet.
     fn wait_for_schema(&mut self, record: &Record, reason: &str) -> Result<(), LaneError> {
         let partition = record.topic.partition(record.partition);
-        tracing::warn!(%partition, offset = record.offset.0, reason, "waits: a command's schema cannot be had");
-        self.board.set(record.partition, PartitionState::Waiting(reason.to_owned()));
+        tracing::warn!(%partition, offset = record.offset.0, reason, "waits: a record's schema cannot be had");
+        self.states.set(record.partition, PartitionState::Waiting(reason.to_owned()));
         self.drop_empty_share(record.partition);
         let Some(Held { phase: Phase::Running { waiting, .. }, .. }) = self.held.get_mut(&record.partition) else {
             return Ok(());
@@ -77,7 +75,7 @@ impl<A: Aggregate> Lane<A> {
     }
 
     fn drop_empty_share(&mut self, partition: Partition) {
-        let is_empty = |share: &mut Share<A>| share.records.is_empty() && share.outcomes.is_empty();
+        let is_empty = |share: &mut Share<P::Changes>| share.records.is_empty() && share.inputs == 0;
         if self.building.shares.get_mut(&partition).is_some_and(is_empty) {
             self.building.shares.remove(&partition);
         }
@@ -91,8 +89,8 @@ impl<A: Aggregate> Lane<A> {
                 continue;
             }
             waiting.retry_at = now + RETRY_AFTER;
-            let commands = self.judge.codecs.topics.commands.partition(*partition);
-            match self.member.resume(&[(commands, waiting.offset)]) {
+            let input = self.processor.input().partition(*partition);
+            match self.member.resume(&[(input, waiting.offset)]) {
                 Err(error) if !error.is_temporary() => return Err(error.into()),
                 Ok(()) | Err(_) => {}
             }
@@ -100,10 +98,10 @@ impl<A: Aggregate> Lane<A> {
         Ok(())
     }
 
-    /// A command that cannot be judged: what was decided before it in this batch is decided anew and
+    /// A record that cannot be processed: what was decided before it in this batch is decided anew and
     /// committed, then the partition stops in front of it.
-    fn cannot_judge(&mut self, record: &Record, error: PartitionError) -> Result<(), LaneError> {
-        tracing::error!(%error, "a command cannot be judged");
+    fn cannot_process(&mut self, record: &Record, error: P::Error) -> Result<(), LaneError> {
+        tracing::error!(%error, "a record cannot be processed");
         if let Some(held) = self.held.get_mut(&record.partition) {
             held.stop_at = Some((record.offset, Arc::new(error)));
         }
@@ -111,9 +109,9 @@ impl<A: Aggregate> Lane<A> {
         self.rewind(&[record.partition])
     }
 
-    pub(super) fn stop_partition(&mut self, partition: Partition, error: &PartitionError) -> Result<(), LaneError> {
-        tracing::error!(partition = partition.0, aggregate = A::NAME, %error, "the partition stops");
-        metrics::counter!("headwater_partitions_stopped_total", "aggregate" => A::NAME).increment(1);
+    pub(super) fn stop_partition(&mut self, partition: Partition, error: &P::Error) -> Result<(), LaneError> {
+        tracing::error!(partition = partition.0, processor = self.processor.name(), %error, "the partition stops");
+        metrics::counter!("headwater_partitions_stopped_total", "processor" => self.processor.name()).increment(1);
         // What was decided before it may still be committed: the share stays, the state goes with it.
         self.finish()?;
         let Some(held) = self.held.get_mut(&partition) else { return Ok(()) };
@@ -122,11 +120,7 @@ impl<A: Aggregate> Lane<A> {
             return Ok(());
         }
         held.phase = Phase::Stopped;
-        self.board.set(partition, PartitionState::Stopped(error.to_string()));
-        Ok(self.member.pause(&[self.judge.codecs.topics.commands.partition(partition)])?)
+        self.states.set(partition, PartitionState::Stopped(error.to_string()));
+        Ok(self.member.pause(&[self.input(partition)])?)
     }
-}
-
-fn waited_enough(waiting: Option<&Waiting>, settings: &ProcessorSettings) -> bool {
-    waiting.is_some_and(|waiting| waiting.since.elapsed() >= Duration::from_secs(settings.unknown_schema_seconds))
 }

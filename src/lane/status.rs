@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::position::{Partition, Sequence};
+use crate::position::{Offset, Partition};
 
 /// What one partition is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartitionState {
     /// It is being restored; the text says how far.
     Restoring(String),
-    /// Commands are judged.
+    /// Its records are processed.
     Running {
-        /// The sequence of its last event.
-        sequence: Sequence,
+        /// The next of them.
+        next_offset: Offset,
     },
-    /// Its next command cannot be read yet; the text says why.
+    /// Its next record cannot be read yet; the text says why.
     Waiting(String),
     /// It has stopped, since going on would corrupt it; the text says why and what to do.
     Stopped(String),
@@ -23,9 +23,9 @@ pub enum PartitionState {
 
 /// Where lanes post what their partitions are doing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Board(Arc<Mutex<BTreeMap<Partition, PartitionState>>>);
+pub(super) struct PartitionStates(Arc<Mutex<BTreeMap<Partition, PartitionState>>>);
 
-impl Board {
+impl PartitionStates {
     pub fn set(&self, partition: Partition, state: PartitionState) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, state);
     }

@@ -1,0 +1,177 @@
+//! What a lane does with the batches it decided: hands them over one by one, folds those that are
+//! committed, and goes back to the log where one is not.
+
+use std::time::Duration;
+
+use super::batch::{Batch, Share};
+use super::error::LaneError;
+use super::processor::Processor;
+use super::restore::{Restoring, metadata, pass_markers};
+use super::running::{Held, IDLE_WAIT, Lane, Phase};
+use super::status::PartitionState;
+use super::transaction::{Job, Unresolved};
+use crate::log::{CommittedOffset, LogError, Written};
+use crate::position::Partition;
+
+impl<P: Processor> Lane<P> {
+    /// Adds what is due in one partition to the batch at hand; one at a time, in turn, to bound the
+    /// transaction, and none while a rejected record is searched for.
+    pub(super) fn do_due(&mut self) -> Result<(), LaneError> {
+        if self.limit < self.settings.batch_records {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let is_due = |held: &Held<P>| match &held.phase {
+            Phase::Running { state, waiting: None } => self.processor.is_due(state, now),
+            _ => false,
+        };
+        let mut due = self.held.iter().filter(|(_, held)| is_due(held)).map(|(partition, _)| *partition);
+        let Some(first) = due.next() else { return Ok(()) };
+        let after_last = |partition: &Partition| self.last_due.is_none_or(|last| *partition > last);
+        let partition = std::iter::once(first).chain(due).find(after_last).unwrap_or(first);
+        self.last_due = Some(partition);
+        let input = self.input(partition);
+        let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {
+            return Ok(());
+        };
+        let is_idle = !self.building.shares.contains_key(&partition);
+        let share = self.building.share(&self.processor, (partition, *epoch), state, None);
+        if is_idle {
+            match pass_markers(&*self.log, &mut *self.reader, &input, share.next_offset) {
+                Ok(passed) => share.next_offset = passed,
+                // While the log is away what is due waits, as everything does.
+                Err(error) => {
+                    self.building.shares.remove(&partition);
+                    return if error.is_temporary() { Ok(()) } else { Err(error.into()) };
+                }
+            }
+        }
+        if let Err(error) = self.processor.do_due(state, share, now) {
+            self.building.shares.remove(&partition);
+            return self.stop_partition(partition, &error);
+        }
+        Ok(())
+    }
+
+    /// Hands the batch at hand to the committer, if there is one.
+    pub(super) fn submit(&mut self) -> Result<(), LaneError> {
+        let mut batch = std::mem::replace(&mut self.building, Batch::new());
+        batch.shares.retain(|partition, share| self.held.get(partition).is_some_and(|held| held.epoch == share.epoch));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let fence = match self.member.fence() {
+            Ok(fence) => fence,
+            // Not a member any more: the next poll tells what is lost.
+            Err(error @ (LogError::Fenced(_) | LogError::Unavailable(_))) => {
+                return self.not_committed(batch, &Unresolved::Aborted(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut job = Job { records: Vec::new(), offsets: Vec::new(), fence };
+        for (partition, share) in &mut batch.shares {
+            if let Err(error) = self.processor.seal(share) {
+                tracing::error!(partition = partition.0, %error, "a batch cannot be written");
+                return Err(LaneError::Log(LogError::Fatal(error.to_string())));
+            }
+            job.records.append(&mut share.records);
+            let metadata = metadata(&self.transactional_ids, self.processor.note(share));
+            job.offsets.push((self.input(*partition), CommittedOffset { offset: share.next_offset, metadata }));
+        }
+        metrics::histogram!("headwater_batch_records", "processor" => self.processor.name())
+            .record(f64::from(u32::try_from(batch.inputs).unwrap_or(u32::MAX)));
+        self.committer.submit(job);
+        self.committing = Some(batch);
+        Ok(())
+    }
+
+    pub(super) fn take_completion(&mut self, wait: Duration) -> Result<(), LaneError> {
+        let Some(batch) = self.committing.take() else { return Ok(()) };
+        match self.committer.wait(wait)? {
+            None => self.committing = Some(batch),
+            Some(Ok(written)) => self.committed(batch, &written),
+            Some(Err(failure)) => self.not_committed(batch, &failure)?,
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, batch: Batch<P>, written: &Written) {
+        self.limit = self.settings.batch_records.max(1);
+        self.failures = 0;
+        let now = self.clock.now();
+        for (partition, share) in batch.shares {
+            self.rejected.take_if(|(at, next)| *at == partition && *next <= share.next_offset);
+            let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {
+                continue;
+            };
+            if *epoch != share.epoch {
+                continue;
+            }
+            self.processor.fold(state, share, written, now);
+            self.states.set(partition, PartitionState::Running { next_offset: P::next_offset(state) });
+        }
+    }
+
+    /// Drops the batch and everything decided after it, and restores what they touched.
+    fn not_committed(&mut self, batch: Batch<P>, failure: &Unresolved) -> Result<(), LaneError> {
+        metrics::counter!("headwater_batches_aborted_total", "processor" => self.processor.name()).increment(1);
+        tracing::warn!(
+            processor = self.processor.name(),
+            records = batch.inputs,
+            ?failure,
+            "a batch was not committed; it is decided anew"
+        );
+        if let Unresolved::Rejected(_) = failure {
+            let only_share = || batch.shares.iter().next().filter(|_| batch.inputs == 1 && batch.shares.len() == 1);
+            self.rejected = only_share().map(|(partition, share)| (*partition, share.next_offset));
+            self.limit = (batch.inputs / 2).max(1);
+        }
+        let mut touched: Vec<_> = batch.shares.keys().copied().collect();
+        for (partition, share) in batch.shares {
+            self.dropped(partition, share);
+        }
+        touched.extend(self.building.shares.keys().copied());
+        self.rewind(&touched)?;
+        self.pause_after_failure(failure)
+    }
+
+    fn dropped(&mut self, partition: Partition, share: Share<P::Changes>) {
+        if let Some(Held { phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) {
+            self.processor.dropped(state, share.changes);
+        }
+    }
+
+    /// Restores partitions from the log, starting from their committed state. Nothing may be committing.
+    pub(super) fn rewind(&mut self, partitions: &[Partition]) -> Result<(), LaneError> {
+        for partition in partitions {
+            if let Some(share) = self.building.shares.remove(partition) {
+                self.dropped(*partition, share);
+            }
+            let Some(held) = self.held.get_mut(partition) else { continue };
+            held.phase = match std::mem::replace(&mut held.phase, Phase::Stopped) {
+                Phase::Running { state, .. } => {
+                    self.member.pause(&[self.processor.input().partition(*partition)])?;
+                    Phase::Restoring(Box::new(Restoring::of(*partition, Some(*state))))
+                }
+                other => other,
+            };
+        }
+        self.building.inputs = self.building.shares.values().map(|share| share.inputs).sum();
+        Ok(())
+    }
+
+    /// Waits until the batch under way is committed or not.
+    pub(super) fn finish_commit(&mut self) -> Result<(), LaneError> {
+        while self.committing.is_some() {
+            self.take_completion(IDLE_WAIT)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is decided.
+    pub(super) fn finish(&mut self) -> Result<(), LaneError> {
+        self.finish_commit()?;
+        self.submit()?;
+        self.finish_commit()
+    }
+}
