@@ -63,12 +63,14 @@ impl App {
     }
 
     /// Connects it for use as a library. Where this process comes to hold the embedded log, nobody else can
-    /// work on it; so all roles run here until the value is closed.
+    /// work on it; so all roles run here until the value is closed, and the views have all that was done
+    /// before.
     ///
     /// # Errors
     /// If log, registry or database cannot be reached, or are not ready.
     pub async fn connect(self, settings: Settings) -> Result<Connected, RoleError> {
         let working = Working::begin(Arc::new(self.application), settings).await?;
+        working.caught_up().await?;
         let calls = Calls::open(&working.engine, IN_FLIGHT).await?;
         Ok(Connected { calls, working })
     }
@@ -97,7 +99,8 @@ impl Connected {
     /// # Errors
     /// The first error of a worker.
     pub async fn close(self) -> Result<(), RoleError> {
-        drop(self.calls);
-        self.working.close().await
+        let Self { calls, working } = self;
+        calls.close().await;
+        working.close().await
     }
 }

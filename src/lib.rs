@@ -39,6 +39,7 @@
 //! | [`verify`] | the audit of the log and of the views |
 //! | [`engine`] | all of it put together without its types, as the faces see it |
 //! | [`cli`], [`App`] | the command line, and the application |
+//! | [`journal`] | records under keys: an application part, ready made |
 //! | [`testing`] | given/when/then, the triple shuffle, faults between engine and log |
 //!
 //! A room imports only what stands before it, and the flow sees ports, never adapters. Nothing but
@@ -64,6 +65,7 @@ pub mod clock;
 pub mod command;
 pub mod engine;
 pub mod event;
+pub mod journal;
 pub mod lane;
 pub mod log;
 pub mod position;

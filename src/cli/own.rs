@@ -83,13 +83,19 @@ impl Console {
     /// The application, connected to a log on which somebody works. Where that is an embedded log that
     /// no other process holds, all roles run here until the command ends.
     pub async fn engine(&self) -> CliResult<Arc<Engine>> {
-        let working = self.working.get_or_try_init(|| self.session.working()).await?;
-        Ok(working.engine.clone())
+        Ok(self.working().await?.engine.clone())
     }
 
-    /// The application to be called, with at most `in_flight` commands under way at once.
+    async fn working(&self) -> CliResult<&Working> {
+        self.working.get_or_try_init(|| self.session.working()).await
+    }
+
+    /// The application to be called, with at most `in_flight` commands under way at once. What was done
+    /// before is in its views.
     pub async fn calls(&self, in_flight: usize) -> CliResult<Calls> {
-        Ok(Calls::open(&self.engine().await?, in_flight).await?)
+        let working = self.working().await?;
+        working.caught_up().await?;
+        Ok(Calls::open(&working.engine, in_flight).await?)
     }
 
     /// Runs what blocks on a thread where it may.

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::own::OwnCommands;
 use super::signals::Signals;
 pub(super) use crate::engine::Working;
-use crate::engine::{Application, Engine, EngineError, Role, RoleError, Roles};
+use crate::engine::{Application, CatchUpError, Engine, EngineError, Role, RoleError, Roles};
 use crate::settings::Settings;
 
 /// One invocation.
@@ -64,6 +64,16 @@ impl From<RoleError> for CliError {
         match error {
             RoleError::Engine(error) => error.into(),
             other => Self::failed(other),
+        }
+    }
+}
+
+impl From<CatchUpError> for CliError {
+    fn from(error: CatchUpError) -> Self {
+        match error {
+            CatchUpError::Events(error) => error.into(),
+            CatchUpError::Query(error) => error.into(),
+            CatchUpError::Task(error) => error.into(),
         }
     }
 }

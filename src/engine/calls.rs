@@ -135,6 +135,14 @@ impl Calls {
         Ok(Self { engine: engine.clone(), client: Arc::new(client) })
     }
 
+    /// Lets go of the log, if this is the last clone: nothing of it is under way any more when this comes back.
+    pub async fn close(self) {
+        let Some(client) = Arc::into_inner(self.client) else { return };
+        if let Err(error) = tokio::task::spawn_blocking(move || client.close()).await {
+            tracing::error!(%error, "the command client was not closed");
+        }
+    }
+
     /// The application, connected.
     #[must_use]
     pub const fn engine(&self) -> &Arc<Engine> {

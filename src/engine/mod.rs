@@ -38,7 +38,7 @@ pub use projection::{ProjectionType, of as projection};
 pub use query::{AskError, QueryType, of as query};
 pub use roles::{Role, RoleError, Roles};
 pub use scan::{Inspected, Until, scan};
-pub use working::Working;
+pub use working::{CatchUpError, Working};
 
 /// What an application consists of.
 pub struct Application {

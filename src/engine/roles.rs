@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::instance::Instance;
-use super::{Engine, EngineError};
+use super::{CatchUpError, Engine, EngineError};
 use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::ProcessorParts;
 use crate::lane::{LaneError, Lanes};
@@ -55,6 +55,9 @@ pub enum RoleError {
         /// Why it ended.
         source: WorkerError,
     },
+    /// The views do not get to where the log is.
+    #[error("the views do not catch up: {0}")]
+    CatchUp(#[from] CatchUpError),
     /// A task of the runtime was cancelled or panicked.
     #[error("a worker's task ended early: {0}")]
     Task(#[from] JoinError),

@@ -1,9 +1,41 @@
 //! An application on whose log somebody works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Application, Engine, Place, Role, RoleError, Roles};
+use super::{Application, AskError, Engine, EventsError, Place, Role, RoleError, Roles};
+use crate::projection::ViewError;
+use crate::query::QueryError;
 use crate::settings::Settings;
+
+/// How long views may take to fold what an earlier process left to them.
+const CATCH_UP: Duration = Duration::from_mins(2);
+
+/// Why the views do not catch up.
+#[derive(Debug, thiserror::Error)]
+pub enum CatchUpError {
+    /// The end of the log is not known.
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    /// A view does not get there.
+    #[error(transparent)]
+    Query(#[from] AskError),
+    /// A task of the runtime was cancelled or panicked.
+    #[error("a task ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<QueryError> for CatchUpError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error.into())
+    }
+}
+
+impl From<ViewError> for CatchUpError {
+    fn from(error: ViewError) -> Self {
+        QueryError::from(error).into()
+    }
+}
 
 /// An application, connected to a log on which somebody works: where this process holds the embedded log
 /// itself nobody else can, so all roles run here for as long as the value lives.
@@ -27,6 +59,22 @@ impl Working {
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.roles.is_some()
+    }
+
+    /// Waits until every view has what is in the log now, if the roles run here alone: an earlier process
+    /// may have ended before its views had all that it did. Elsewhere somebody works all the time, and this
+    /// comes back at once.
+    pub async fn caught_up(&self) -> Result<(), CatchUpError> {
+        if !self.is_alone() {
+            return Ok(());
+        }
+        for projection in &self.engine.app.projections {
+            let shape = Arc::new(projection.shape().map_err(ViewError::from)?);
+            let (of, sources) = (self.engine.clone(), shape.sources.clone());
+            let ends = tokio::task::spawn_blocking(move || of.ends_of(&sources)).await??;
+            drop(self.engine.views().await?.reach(&[shape], &ends, CATCH_UP).await?);
+        }
+        Ok(())
     }
 
     /// Ends the work that was begun here.

@@ -46,8 +46,8 @@ impl Views {
         Ok(Answer { answer, positions, flags })
     }
 
-    /// The views at a moment when they have reached every position.
-    async fn reach(
+    /// The views at a moment when they have reached every position; waits at most `wait` for it.
+    pub(crate) async fn reach(
         &self,
         shapes: &[Arc<Shape>],
         at: &[Position],

@@ -3,7 +3,7 @@
 use super::source::{Source, line_of, places_of};
 
 /// The rooms in order, as paths of modules. A file belongs to the longest path that leads to it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "clock",
     "position",
     "trace",
@@ -29,6 +29,7 @@ const ROOMS: [&str; 25] = [
     "gateway",
     "cli",
     "app",
+    "journal",
 ];
 
 /// Where the outside world is behind a port: named by its own room, and where all is put together.

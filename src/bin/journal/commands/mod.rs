@@ -1,0 +1,43 @@
+//! The journal's own commands.
+
+mod read;
+mod save;
+
+pub use read::{At, Count, Last, Many};
+pub use save::{Delete, Save, SaveMany};
+
+use headwater::cli::{CliError, CliResult, Console, Output};
+use headwater::journal::JournalError;
+use serde::Serialize;
+
+use crate::journals::Journals;
+
+/// As many as anybody at a terminal has under way.
+const IN_FLIGHT: usize = 16;
+
+/// What is named on every command's line.
+#[derive(clap::Args)]
+struct Place {
+    /// The entity, for example reading
+    entity: String,
+    /// The key, for example north
+    key: String,
+}
+
+async fn journals(console: &Console) -> CliResult<Journals> {
+    Ok(Journals::new(&console.calls(IN_FLIGHT).await?))
+}
+
+/// One object on standard output.
+fn show<T: Serialize>(mut output: Output, value: &T) -> CliResult {
+    output.json(value)?;
+    Ok(output.flush()?)
+}
+
+fn ended(error: JournalError) -> CliError {
+    match error {
+        JournalError::Call(error) => error.into(),
+        JournalError::NotDone(_) => CliError::failed(error),
+        JournalError::Key(_) | JournalError::Record { .. } | JournalError::Records(_) => CliError::usage(error),
+    }
+}

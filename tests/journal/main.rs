@@ -1,0 +1,9 @@
+//! The journal: as a library, from its command line and over HTTP; on the embedded log with SQLite, which
+//! is always there, and on real servers where `HEADWATER_TEST_KAFKA`, `HEADWATER_TEST_REGISTRY` and
+//! `HEADWATER_TEST_VIEWS` name them. `HEADWATER_TEST_REQUIRE=1` makes their absence a failure.
+
+mod command_line;
+mod library;
+#[path = "../bank/servers.rs"]
+mod servers;
+mod world;
