@@ -14,6 +14,7 @@ mod output;
 mod own;
 mod progress;
 mod query;
+mod rebuild;
 mod replay;
 mod run;
 mod schemas;
@@ -74,6 +75,8 @@ enum EngineCommand {
     Completions(completions::Args),
     /// What is missing of the topics, or differs; creates them
     Topics(topics::Args),
+    /// Makes a view anew beside the live one, which answers until the new one takes its place
+    Rebuild(rebuild::Args),
     /// Resets a view: shows what it would do, asks, then acts
     Replay(replay::Args),
     /// The schemas that this release writes, and what the registry says to them
@@ -81,9 +84,10 @@ enum EngineCommand {
 }
 
 /// An example for each command; `{bin}` is the application.
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("demo", demo::EXAMPLES),
     ("replay", replay::EXAMPLES),
+    ("rebuild", rebuild::EXAMPLES),
     ("query", query::EXAMPLES),
     ("verify", verify::EXAMPLES),
     ("lag", lag::EXAMPLES),
@@ -191,6 +195,7 @@ async fn dispatch(task: Task, session: &Session) -> CliResult {
         EngineCommand::Verify(args) => verify::run(args, session).await,
         EngineCommand::Query(args) => query::run(args, session).await,
         EngineCommand::Demo(args) => demo::run(args, session).await,
+        EngineCommand::Rebuild(args) => rebuild::run(args, session).await,
         EngineCommand::Replay(args) => replay::run(args, session).await,
         EngineCommand::Topics(args) => topics::run(args, session).await,
         EngineCommand::Schemas(args) => schemas::run(args, session).await,

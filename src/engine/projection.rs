@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::Recorded;
+use super::rebuild::{RebuildWish, Rebuilt};
 use crate::projection::replay::{self, Plan, Target};
 use crate::projection::worker::{Worker, WorkerParts, WorkerSettings};
-use crate::projection::{
-    Changes, Events, Projection, ReplayError, Shape, ShapeError, Tables, Views, WorkerError, shape_of,
-};
+use crate::projection::{Projection, RebuildError, ReplayError, Shape, ShapeError, Views, WorkerError, shape_of};
 use crate::verify::{self, Database, Findings, Scope, VerifyError, ViewCounts};
 
 /// A projection type.
@@ -27,6 +25,8 @@ pub trait ProjectionType: Send + Sync {
     async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError>;
     /// Does what a plan says.
     async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError>;
+    /// Builds its view anew, beside the live one.
+    async fn rebuild(&self, views: &Views, parts: WorkerParts, wish: RebuildWish) -> Result<Rebuilt, RebuildError>;
 }
 
 /// A projection without its type.
@@ -52,7 +52,7 @@ impl<P: Projection> ProjectionType for Erased<P> {
     }
 
     async fn start(&self, views: &Views, parts: WorkerParts) -> Result<Worker, WorkerError> {
-        Worker::start(Shared(self.0.clone()), views, parts, WorkerSettings::default()).await
+        Worker::start(self.0.clone(), views, parts, WorkerSettings::default()).await
     }
 
     async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError> {
@@ -62,20 +62,8 @@ impl<P: Projection> ProjectionType for Erased<P> {
     async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError> {
         replay::apply::<P>(views, plan).await
     }
-}
 
-/// A projection that several workers, one after the other, take hold of.
-struct Shared<P>(Arc<P>);
-
-impl<P: Projection> Projection for Shared<P> {
-    const NAME: &'static str = P::NAME;
-    type Source = P::Source;
-
-    fn tables() -> Tables {
-        P::tables()
-    }
-
-    fn project(&self, event: &Recorded<Events<Self>>, rows: &mut Changes) {
-        self.0.project(event, rows);
+    async fn rebuild(&self, views: &Views, parts: WorkerParts, wish: RebuildWish) -> Result<Rebuilt, RebuildError> {
+        super::rebuild::rebuild(&self.0, views, parts, wish).await
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with projections and their views.
 
+use super::views::Generation;
 use crate::log::{LogError, StallError, TopicPartition};
 use crate::position::Offset;
 use crate::schema::{DecodeError, SchemaError};
@@ -63,6 +64,20 @@ pub enum ViewError {
         /// The view.
         view: String,
     },
+    /// Another process builds a generation of the view.
+    #[error("view {view} is being rebuilt by another process; wait until it has ended")]
+    Claimed {
+        /// The view.
+        view: String,
+    },
+    /// Another generation of the view became the live one.
+    #[error("view {view}: generation {generation} is not the live one; begin again")]
+    NotLive {
+        /// The view.
+        view: String,
+        /// The generation that was meant.
+        generation: Generation,
+    },
     /// What is stored is not what this engine stores.
     #[error("view {view}: {reason}")]
     Corrupt {
@@ -80,7 +95,7 @@ impl ViewError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Missing { .. })
+        matches!(self, Self::Unavailable(_) | Self::Missing { .. } | Self::Claimed { .. } | Self::NotLive { .. })
     }
 }
 
@@ -210,4 +225,79 @@ pub enum ReplayError {
         /// The view.
         view: String,
     },
+}
+
+/// Why a view was not rebuilt. The live one is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// See [`ViewError`].
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// See [`LogError`].
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// See [`StallError`].
+    #[error(transparent)]
+    Stall(#[from] StallError),
+    /// See [`SchemaError`].
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// There is none to go on with.
+    #[error("view {view} has no unfinished generation to go on with; leave `--resume` out")]
+    NothingToResume {
+        /// The view.
+        view: &'static str,
+    },
+    /// The live generation has other tables, so there is nothing to compare.
+    #[error("view {view}: its tables have changed, so the rows cannot be compared; leave `--compare` out")]
+    Incomparable {
+        /// The view.
+        view: &'static str,
+    },
+    /// An event must not be passed over.
+    #[error("{0}")]
+    Stopped(StopReason),
+    /// An event cannot be read yet.
+    #[error("{0}; try again")]
+    NotYet(String),
+    /// Somebody else wrote to the generation under way, or the live one was set back meanwhile.
+    #[error("view {view}: {what}; begin again")]
+    Disturbed {
+        /// The view.
+        view: &'static str,
+        /// What was found.
+        what: String,
+    },
+    /// The live view moves on faster than the new one is built.
+    #[error(
+        "view {view}: the new generation did not catch up with the live one in {attempts} attempts; it stays as it is:          go on with `rebuild {view} --resume` when there is less load"
+    )]
+    Outrun {
+        /// The view.
+        view: &'static str,
+        /// How often the exchange was tried.
+        attempts: usize,
+    },
+    /// A thread panicked or was cancelled.
+    #[error("a thread of the rebuild: {0}")]
+    Thread(String),
+}
+
+impl RebuildError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::View(error) => error.is_temporary(),
+            Self::Log(error) | Self::Stall(StallError::Log(error)) => error.is_temporary(),
+            Self::NotYet(_) | Self::Outrun { .. } | Self::Disturbed { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the wish itself is at fault.
+    #[must_use]
+    pub const fn is_bad_input(&self) -> bool {
+        matches!(self, Self::NothingToResume { .. } | Self::Incomparable { .. })
+    }
 }

@@ -8,8 +8,10 @@
 mod batch;
 mod changes;
 mod error;
+mod generations;
 mod model;
 mod names;
+pub mod rebuild;
 pub mod replay;
 mod resolve;
 mod source;
@@ -22,7 +24,8 @@ pub mod worker;
 pub use batch::{Advance, Batch, ParkedEvent, Parking};
 pub(crate) use batch::{OnceDelta, RowDelta, SumKey, TableDelta};
 pub use changes::{Changes, OnceChange, RowChange};
-pub use error::{ChangeError, ReplayError, ShapeError, StopReason, ViewError, WorkerError};
+pub use error::{ChangeError, RebuildError, ReplayError, ShapeError, StopReason, ViewError, WorkerError};
+pub use generations::{Claim, Generations, HeldPosition, Hold};
 pub use model::TableContents;
 pub(crate) use model::{Model, Row, key_value};
 pub(crate) use resolve::key as resolve_key;
@@ -36,6 +39,8 @@ pub use views::{
     Applied, Cell, Epoch, Generation, Move, ParkedAggregate, Progress, Reading, Reset, Selected, SourcePartition,
     StoredPosition, ViewStore, Views,
 };
+
+use std::sync::Arc;
 
 use crate::event::Recorded;
 
@@ -62,6 +67,20 @@ pub trait Projection: Send + Sync + 'static {
 
     /// What an event changes.
     fn project(&self, event: &Recorded<Events<Self>>, rows: &mut Changes);
+}
+
+/// A projection that several hold.
+impl<P: Projection> Projection for Arc<P> {
+    const NAME: &'static str = P::NAME;
+    type Source = P::Source;
+
+    fn tables() -> Tables {
+        P::tables()
+    }
+
+    fn project(&self, event: &Recorded<Events<Self>>, rows: &mut Changes) {
+        (**self).project(event, rows);
+    }
 }
 
 /// The checked shape of a projection's tables.

@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::error::{ShapeError, ViewError};
 use super::names::problem_of_name;
 use super::value::ColumnType;
+use super::views::SourcePartition;
+use crate::position::Partition;
 
 /// The tables of a view.
 #[derive(Clone, Debug, Default)]
@@ -281,6 +283,14 @@ impl Shape {
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
         self.tables.iter().all(|table| table.kind == TableKind::Rows)
+    }
+
+    /// The partitions that it folds, of topics with so many each.
+    pub(crate) fn partitions(&self, of_each: i32) -> Vec<SourcePartition> {
+        let of = |partition| {
+            self.sources.iter().map(move |&aggregate| SourcePartition { aggregate, partition: Partition(partition) })
+        };
+        (0..of_each).flat_map(of).collect()
     }
 
     pub(crate) fn source(&self, aggregate: &str) -> Option<&'static str> {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::batch::{Advance, Batch};
 use super::error::ViewError;
+use super::generations::Generations;
 use super::tables::Shape;
 use super::value::Value;
 use crate::position::{Offset, Partition, Position, Sequence, Version};
@@ -221,6 +222,8 @@ pub trait ViewStore: Send + Sync + 'static {
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError>;
     /// Sets offsets, raises epochs and, if it says so, empties the tables, in one transaction.
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError>;
+    /// The generations of the views.
+    fn generations(&self) -> &dyn Generations;
     /// Begins to read views at one moment of each. Whatever takes longer than `limit` is cut off.
     async fn read(&self, shapes: &[Arc<Shape>], limit: Duration) -> Result<Box<dyn Reading>, ViewError>;
 }

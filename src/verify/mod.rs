@@ -8,6 +8,7 @@
 //! | `causes` | events with outcomes: none without the other |
 //! | `snapshots` | snapshots and checkpoints with the full fold |
 //! | `views`, `rows` | the tables of a view with the fold of its events |
+//! | `generations` | two generations of a view with each other |
 //! | `partition` | reads the topics of one partition side by side, each once |
 //! | `cut` | where the audit ends, while others go on writing |
 //! | `report` | what was found, and where |
@@ -23,6 +24,7 @@ mod answers;
 mod causes;
 mod cut;
 mod fold;
+mod generations;
 mod partition;
 mod records;
 mod report;
@@ -33,6 +35,7 @@ mod suspects;
 mod trail;
 mod views;
 
+pub use generations::{TableComparison, compare};
 pub use report::{AggregateCounts, Check, Findings, Place, Report, Rule, ViewCounts, Violation};
 pub use views::{Database, view};
 

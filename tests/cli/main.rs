@@ -2,6 +2,7 @@
 
 mod endings;
 mod health;
+mod rebuilding;
 mod sending;
 mod sharing;
 mod world;

@@ -6,7 +6,7 @@ use std::process::Child;
 use super::world::{World, signal};
 
 /// A worker that works already.
-fn worker(world: &World) -> Child {
+pub fn worker(world: &World) -> Child {
     let mut worker = world.start(&["run"]);
     let mut log = BufReader::new(worker.stderr.take().expect("piped"));
     let mut line = String::new();

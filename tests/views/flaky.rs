@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater::projection::{
-    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError,
-    ViewStore, Views,
+    Applied, Batch, Generation, Generations, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition,
+    ViewError, ViewStore, Views,
 };
 
 /// Fails every other transaction, by turns before and after it.
@@ -56,6 +56,10 @@ impl ViewStore for Flaky {
 
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {
         self.inner.store().reset(shape, reset).await
+    }
+
+    fn generations(&self) -> &dyn Generations {
+        self.inner.store().generations()
     }
 
     async fn read(&self, shapes: &[Arc<Shape>], limit: Duration) -> Result<Box<dyn Reading>, ViewError> {

@@ -9,6 +9,7 @@ mod flaky;
 mod library;
 mod positions;
 mod queries;
+mod rebuild;
 mod replay;
 mod sample;
 mod semantics;

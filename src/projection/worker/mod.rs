@@ -11,11 +11,11 @@
 //! everything under way is dropped and begun anew from what the database says.
 
 mod applier;
-mod fold;
+pub(super) mod fold;
 mod follower;
 mod lag;
 mod link;
-mod partition;
+pub(super) mod partition;
 mod queue;
 mod size;
 mod status;
@@ -26,11 +26,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::views::{SourcePartition, Views};
+use super::views::Views;
 use super::{Projection, Source, WorkerError, shape_of};
 use crate::clock::Clock;
 use crate::log::Log;
-use crate::position::Partition;
 use crate::schema::Registry;
 use crate::topology::Topology;
 
@@ -125,11 +124,7 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         let shape = Arc::new(shape_of::<P>().map_err(super::ViewError::from)?);
         let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
-        let partitions = (0..parts.topology.partitions).map(Partition);
-        let sources: Vec<SourcePartition> = partitions
-            .flat_map(|partition| shape.sources.iter().map(move |&aggregate| SourcePartition { aggregate, partition }))
-            .collect();
-        views.store().open(&shape, &sources).await?;
+        views.store().open(&shape, &shape.partitions(parts.topology.partitions)).await?;
 
         let control = Arc::new(Control::new(P::NAME));
         let (sender, reports, applier) = Applier::new(views.clone(), &shape, &control, parts.clock.clone(), settings);

@@ -6,8 +6,8 @@ use sqlx::{ColumnIndex, Database, Decode, Row, Type};
 use super::error::view_error;
 use crate::position::{Offset, Partition, Sequence, Version};
 use crate::projection::{
-    Column, ColumnType, Epoch, Generation, KeyPart, ParkedAggregate, Progress, RowKey, Shape, SourcePartition,
-    StoredPosition, Table, ViewError,
+    Column, ColumnType, Epoch, Generation, HeldPosition, KeyPart, ParkedAggregate, Progress, RowKey, Shape,
+    SourcePartition, StoredPosition, Table, ViewError,
 };
 
 /// A row of either database that holds numbers, texts and booleans.
@@ -68,6 +68,31 @@ where
         });
     }
     Ok(progress)
+}
+
+/// Reads where a generation of any shape stands; `schema` is quoted, with a dot.
+pub fn select_held(schema: &str) -> String {
+    format!(
+        "SELECT aggregate, partition, next_offset, sequence FROM {schema}headwater_positions \
+         ORDER BY aggregate, partition"
+    )
+}
+
+pub fn held<R>(rows: &[R]) -> Result<Vec<HeldPosition>, ViewError>
+where
+    i64: Stored<R>,
+    String: Stored<R>,
+{
+    let held = rows.iter().map(|row| {
+        let partition: i64 = row.get(1)?;
+        Ok(HeldPosition {
+            aggregate: row.get(0)?,
+            partition: Partition(i32::try_from(partition).unwrap_or(i32::MAX)),
+            next_offset: Offset(row.get(2)?),
+            sequence: Sequence(row.get(3)?),
+        })
+    });
+    held.collect()
 }
 
 /// Reads a view's parked aggregates; `schema` is quoted, with a dot.

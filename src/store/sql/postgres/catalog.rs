@@ -105,7 +105,7 @@ impl PostgresViews {
         Ok(())
     }
 
-    async fn create(
+    pub async fn create(
         &self,
         connection: &mut PgConnection,
         shape: &Shape,
@@ -122,7 +122,7 @@ impl PostgresViews {
     }
 }
 
-async fn check_shape(connection: &mut PgConnection, shape: &Shape, schema: &str) -> Result<(), ViewError> {
+pub async fn check_shape(connection: &mut PgConnection, shape: &Shape, schema: &str) -> Result<(), ViewError> {
     let sql = format!("SELECT shape FROM {schema}.headwater_shape");
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(view_error)?;
     shape.require(row.get(0)?)

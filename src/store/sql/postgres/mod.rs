@@ -2,6 +2,7 @@
 
 mod bind;
 mod catalog;
+mod generations;
 mod numeric;
 mod read;
 mod write;
@@ -19,7 +20,8 @@ use super::ddl::quoted;
 use super::error::view_error;
 use super::live::Live;
 use crate::projection::{
-    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
+    Applied, Batch, Generation, Generations, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition,
+    ViewError, ViewStore,
 };
 
 const CONNECTIONS: u32 = 8;
@@ -120,6 +122,10 @@ impl ViewStore for PostgresViews {
             writing.transaction.commit().await.map_err(view_error)?;
         }
         Ok(applied)
+    }
+
+    fn generations(&self) -> &dyn Generations {
+        self
     }
 
     async fn read(&self, shapes: &[Arc<Shape>], limit: Duration) -> Result<Box<dyn Reading>, ViewError> {

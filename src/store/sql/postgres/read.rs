@@ -39,16 +39,7 @@ impl PostgresViews {
                 generations.push(generation);
                 schemas.push(self.schema_name(shape.view, generation)?);
             }
-            // Who reads no view asks the database about itself.
-            let path = if schemas.is_empty() { "''".to_owned() } else { list(schemas.iter().map(String::as_str)) };
-            // Locking a table takes no snapshot, so the snapshot comes after any reset under way.
-            let begin = format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {} IN ACCESS SHARE MODE; \
-                 SET LOCAL search_path = {path}; SET LOCAL statement_timeout = {}",
-                self.control(),
-                limit.as_millis()
-            );
-            let mut transaction = self.pool.begin_with(AssertSqlSafe(begin)).await.map_err(view_error)?;
+            let mut transaction = self.snapshot(&schemas, limit).await?;
             if !self.is_live(&mut transaction, shapes).await? {
                 continue;
             }
@@ -59,6 +50,32 @@ impl PostgresViews {
             return Ok(PostgresReading { transaction, progress: views, schemas: schemas.join(" ") });
         }
         Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
+    }
+
+    /// One generation at one moment, live or not.
+    pub async fn read_one(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        schema: &str,
+        limit: Duration,
+    ) -> Result<impl Reading + use<>, ViewError> {
+        let mut transaction = self.snapshot(&[schema.to_owned()], limit).await?;
+        let progress = vec![progress(&mut transaction, shape, schema, generation).await?];
+        Ok(PostgresReading { transaction, progress, schemas: schema.to_owned() })
+    }
+
+    async fn snapshot(&self, schemas: &[String], limit: Duration) -> Result<Transaction<'static, Postgres>, ViewError> {
+        // Who reads no view asks the database about itself.
+        let path = if schemas.is_empty() { "''".to_owned() } else { list(schemas.iter().map(String::as_str)) };
+        // Locking a table takes no snapshot, so the snapshot comes after any reset under way.
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {} IN ACCESS SHARE MODE; \
+             SET LOCAL search_path = {path}; SET LOCAL statement_timeout = {}",
+            self.control(),
+            limit.as_millis()
+        );
+        self.pool.begin_with(AssertSqlSafe(begin)).await.map_err(view_error)
     }
 
     /// Whether the generations that are read are the live ones.

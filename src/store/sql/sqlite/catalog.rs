@@ -68,7 +68,7 @@ impl SqliteViews {
         Ok(())
     }
 
-    async fn create(&self, shape: &Shape, built: Built) -> Result<(), ViewError> {
+    pub async fn create(&self, shape: &Shape, built: Built) -> Result<(), ViewError> {
         let writer = self.writer(built);
         let mut writer = writer.lock().await;
         *writer = None;
@@ -84,7 +84,7 @@ impl SqliteViews {
         transaction.commit().await.map_err(view_error)
     }
 
-    async fn remove_files(&self, built: Built) -> Result<(), ViewError> {
+    pub async fn remove_files(&self, built: Built) -> Result<(), ViewError> {
         for ending in ["", "-wal", "-shm"] {
             let mut file = self.file(built).into_os_string();
             file.push(ending);
@@ -99,13 +99,13 @@ impl SqliteViews {
     }
 }
 
-async fn live_within(control: &mut SqliteConnection, view: &str) -> Result<Option<Generation>, ViewError> {
+pub async fn live_within(control: &mut SqliteConnection, view: &str) -> Result<Option<Generation>, ViewError> {
     let select = sqlx::query("SELECT live FROM headwater_generations WHERE view = ?").bind(view.to_owned());
     let row = select.fetch_optional(control).await.map_err(view_error)?;
     row.map(|row| Ok(Generation(row.get(0)?))).transpose()
 }
 
-async fn check_shape(connection: &mut SqliteConnection, shape: &Shape) -> Result<(), ViewError> {
+pub async fn check_shape(connection: &mut SqliteConnection, shape: &Shape) -> Result<(), ViewError> {
     let row = sqlx::query("SELECT shape FROM headwater_shape").fetch_one(connection).await.map_err(view_error)?;
     shape.require(row.get(0)?)
 }

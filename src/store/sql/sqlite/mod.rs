@@ -5,6 +5,7 @@
 //! be gone, rows and offsets together, and are folded again.
 
 mod catalog;
+mod generations;
 mod read;
 mod write;
 
@@ -21,7 +22,8 @@ use tokio::sync::Mutex;
 use super::error::view_error;
 use super::live::Live;
 use crate::projection::{
-    Applied, Batch, Generation, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition, ViewError, ViewStore,
+    Applied, Batch, Generation, Generations, ParkedAggregate, Progress, Reading, Reset, Shape, SourcePartition,
+    ViewError, ViewStore,
 };
 
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -147,6 +149,10 @@ impl ViewStore for SqliteViews {
         let writer = self.writer(built);
         let mut writer = writer.lock().await;
         write::reset(self.connected(&mut writer, built).await?, shape, reset).await
+    }
+
+    fn generations(&self) -> &dyn Generations {
+        self
     }
 
     async fn read(&self, shapes: &[Arc<Shape>], limit: Duration) -> Result<Box<dyn Reading>, ViewError> {

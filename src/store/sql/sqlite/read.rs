@@ -54,13 +54,22 @@ impl SqliteViews {
             for (shape, (_, generation)) in shapes.iter().zip(generations) {
                 views.push(progress(&mut transaction, shape, generation).await?);
             }
-            let until = clock::instant() + limit;
-            let mut handle = transaction.lock_handle().await.map_err(view_error)?;
-            handle.set_progress_handler(STEPS, move || clock::instant() < until);
-            drop(handle);
-            return Ok(SqliteReading { transaction, progress: views });
+            return SqliteReading { transaction, progress: views }.limited(limit).await;
         }
         Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
+    }
+
+    /// One generation at one moment, live or not.
+    pub async fn read_one(
+        &self,
+        shape: &Shape,
+        generation: Generation,
+        limit: Duration,
+    ) -> Result<SqliteReading, ViewError> {
+        let pool = self.reader(&[(shape.view, generation)])?;
+        let mut transaction = pool.begin().await.map_err(view_error)?;
+        let progress = vec![progress(&mut transaction, shape, generation).await?];
+        SqliteReading { transaction, progress }.limited(limit).await
     }
 
     /// The connections that read these generations together.
@@ -117,6 +126,16 @@ async fn progress(
     let sql = stored::select_progress(&format!("{}.", attached(shape.view)));
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
     stored::progress(shape, generation, &rows)
+}
+
+impl SqliteReading {
+    async fn limited(mut self, limit: Duration) -> Result<Self, ViewError> {
+        let until = clock::instant() + limit;
+        let mut handle = self.transaction.lock_handle().await.map_err(view_error)?;
+        handle.set_progress_handler(STEPS, move || clock::instant() < until);
+        drop(handle);
+        Ok(self)
+    }
 }
 
 #[async_trait]
