@@ -38,6 +38,9 @@ pub trait Aggregate: Message + Default {
     type Event: Message;
     /// How it says no. [`Infallible`](std::convert::Infallible) if it never does.
     type Refusal: Refusal;
+    /// The regular expression that ids match, for the description of the API. What binds is
+    /// [`Id`](Self::Id).
+    const ID_PATTERN: Option<&'static str> = None;
 
     /// Judges a command against the present state. Pure: no clock, no I/O, no randomness.
     ///

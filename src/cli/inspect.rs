@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// The events that made it as well
     #[arg(long)]
     history: bool,
+    /// Shows fields that are secret
+    #[arg(long)]
+    reveal: bool,
 }
 
 fn until(text: &str) -> Result<Until, String> {
@@ -53,7 +56,8 @@ struct Shown {
 }
 
 pub(super) async fn run(args: Args, session: &Session) -> CliResult {
-    let Args { aggregate, id, at, history } = args;
+    let Args { aggregate, id, at, history, reveal } = args;
+    let secrets = super::output::secrets(reveal);
     let engine = session.engine().await?;
     let shown = blocking(move || -> CliResult<Shown> {
         let gate = engine.aggregate(&aggregate)?;
@@ -65,7 +69,7 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
             }
         };
         let Inspected { version, position, state } =
-            engine.inspect(gate.as_ref(), &id, at.unwrap_or(Until::Now), keep)?;
+            engine.inspect(gate.as_ref(), &id, at.unwrap_or(Until::Now), secrets, keep)?;
         Ok(Shown { aggregate, id, version, position, state, history: events })
     })
     .await??;

@@ -7,6 +7,8 @@ use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
+use crate::schema::json::Secrets;
+
 /// Standard output in the shape that was asked for.
 #[derive(Debug)]
 pub struct Output {
@@ -71,4 +73,9 @@ fn cell(value: Option<&serde_json::Value>) -> String {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
+}
+
+/// What becomes of secret fields where `--reveal` is given or not.
+pub(super) const fn secrets(reveal: bool) -> Secrets {
+    if reveal { Secrets::Shown } else { Secrets::Hidden }
 }

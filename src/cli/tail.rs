@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::engine::{AggregateGate, Engine, EventRow, scan};
 use crate::log::{Isolation, Log, Record, StallError, TopicPartition};
 use crate::position::{Offset, Partition};
+use crate::schema::json::Secrets;
 
 pub(super) const EXAMPLES: &str = "  {bin} tail
   {bin} tail account --from earliest --key 000001
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Ends at what is there now
     #[arg(short = 'e', long)]
     exit_at_end: bool,
+    /// Shows fields that are secret
+    #[arg(long)]
+    reveal: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +102,7 @@ struct Follow {
     aggregates: Vec<Arc<dyn AggregateGate>>,
     key: Option<String>,
     exit_at_end: bool,
+    secrets: Secrets,
     /// Each partition with the offset to begin at.
     places: Vec<(TopicPartition, Offset)>,
 }
@@ -120,7 +125,8 @@ impl Follow {
                 places.push((place, offset));
             }
         }
-        Ok(Self { engine, aggregates, key: args.key, exit_at_end: args.exit_at_end, places })
+        let secrets = super::output::secrets(args.reveal);
+        Ok(Self { engine, aggregates, key: args.key, exit_at_end: args.exit_at_end, secrets, places })
     }
 
     fn run(self, rows: &mpsc::Sender<EventRow>) -> CliResult {
@@ -145,7 +151,7 @@ impl Follow {
         let asked = self.key.as_ref().is_none_or(|key| record.key.as_deref() == Some(key.as_bytes()));
         let aggregate = self.aggregates.iter().find(|aggregate| aggregate.topics().events == record.topic);
         if let Some(aggregate) = aggregate.filter(|_| asked && !rows.is_closed()) {
-            drop(rows.blocking_send(aggregate.event(record)?));
+            drop(rows.blocking_send(aggregate.event(record, self.secrets)?));
         }
         Ok(())
     }

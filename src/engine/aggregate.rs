@@ -13,13 +13,13 @@ use super::prepare::PrepareError;
 use super::schemas::Subject;
 use super::{BadInput, suggest};
 use crate::aggregate::processor::{self, ProcessorParts};
-use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets};
+use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets, Refusal};
 use crate::command::CommandHead;
 use crate::event::EventHead;
 use crate::lane::{LaneError, Lanes};
 use crate::log::Record;
 use crate::position::{Position, Version};
-use crate::schema::json::{self, InputError, Named};
+use crate::schema::json::{self, InputError, Named, Secrets};
 use crate::schema::{Data, Message, MessageSchema, Registry, SchemaError};
 use crate::topology::{AggregateTopics, Topology};
 use crate::verify::{self, AggregateCounts, Findings, Scope, VerifyError};
@@ -30,6 +30,10 @@ pub trait AggregateType: Send + Sync {
     fn name(&self) -> &'static str;
     /// Its commands.
     fn commands(&self) -> &'static [MessageSchema];
+    /// The codes with which it refuses.
+    fn refusals(&self) -> &'static [&'static str];
+    /// The regular expression that its ids match, if it says one.
+    fn id_pattern(&self) -> Option<&'static str>;
     /// Its codecs for the topics of an application, with all that goes through them.
     fn open(&self, registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Arc<dyn AggregateGate>, SchemaError>;
 }
@@ -57,7 +61,7 @@ pub trait AggregateGate: Send + Sync {
     /// to wait for it later. Blocks.
     fn warm(&self) -> Result<(), SchemaError>;
     /// The event in a record of its events topic.
-    fn event(&self, record: &Record) -> Result<EventRow, EventsError>;
+    fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError>;
     /// Begins to fold the events of one instance.
     fn fold(&self, id: &str) -> Box<dyn Fold>;
     /// Holds its topics to what must always hold. Blocks.
@@ -80,6 +84,14 @@ impl<A: Aggregate> AggregateType for Erased<A> {
 
     fn commands(&self) -> &'static [MessageSchema] {
         A::Command::SCHEMAS
+    }
+
+    fn refusals(&self) -> &'static [&'static str] {
+        A::Refusal::CODES
+    }
+
+    fn id_pattern(&self) -> Option<&'static str> {
+        A::ID_PATTERN
     }
 
     fn open(&self, registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Arc<dyn AggregateGate>, SchemaError> {
@@ -149,9 +161,9 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
         self.0.commands.id().map(drop)
     }
 
-    fn event(&self, record: &Record) -> Result<EventRow, EventsError> {
+    fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError> {
         let Read { id, head, event } = read_event(&self.0, record)?;
-        let Named { name, data } = json::to_json(&event)?;
+        let Named { name, data } = json::to_json(&event, secrets)?;
         let aggregate = A::NAME;
         let position =
             Position { aggregate: aggregate.to_owned(), partition: record.partition, sequence: head.sequence };
@@ -226,7 +238,7 @@ impl<A: Aggregate> Fold for Folding<A> {
         self.version
     }
 
-    fn state(&self) -> Result<Value, SchemaError> {
-        Ok(json::to_json(&self.state)?.data)
+    fn state(&self, secrets: Secrets) -> Result<Value, SchemaError> {
+        Ok(json::to_json(&self.state, secrets)?.data)
     }
 }

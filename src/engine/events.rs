@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::event::EventHead;
 use crate::log::{LogError, Record, StallError, TopicPartition};
 use crate::position::{Offset, Position, Version};
+use crate::schema::json::Secrets;
 use crate::schema::{Data, DecodeError, SchemaError};
 
 /// An event as the faces show it.
@@ -105,7 +106,7 @@ pub trait Fold: Send {
     /// The version reached.
     fn version(&self) -> Version;
     /// The state as JSON.
-    fn state(&self) -> Result<Value, SchemaError>;
+    fn state(&self, secrets: Secrets) -> Result<Value, SchemaError>;
 }
 
 /// An event as it was read.

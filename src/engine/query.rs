@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::BadInput;
 use crate::position::Position;
 use crate::projection::{ShapeError, Views};
-use crate::query::{Answer, Projections, Query, QueryError};
+use crate::query::{self, Answer, Parameter, Projections, Query, QueryError};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ pub trait QueryType: Send + Sync {
     fn name(&self) -> &'static str;
     /// The aggregates whose events its views fold.
     fn sources(&self) -> Result<Vec<&'static str>, ShapeError>;
+    /// Its fields, as far as its type tells them.
+    fn parameters(&self) -> Vec<Parameter>;
     /// Answers it, once its views have reached every position in `at`; waits at most `wait` for it.
     async fn ask(
         &self,
@@ -68,6 +70,10 @@ impl<Q: Query> QueryType for Erased<Q> {
         sources.sort_unstable();
         sources.dedup();
         Ok(sources)
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        query::parameters::<Q>()
     }
 
     async fn ask(

@@ -7,6 +7,7 @@ use super::{AggregateGate, Engine};
 use crate::clock::Timestamp;
 use crate::log::{Isolation, Log, LogError, RangeReader, Record, TopicPartition};
 use crate::position::{Offset, Partition, Position, Version};
+use crate::schema::json::Secrets;
 use crate::topology::partition_of;
 
 /// How long a stretch may give nothing before it counts as stuck.
@@ -84,7 +85,7 @@ impl Engine {
                 Ok(())
             })?;
             match last {
-                Some(record) => return Ok(Some(aggregate.event(&record)?.position)),
+                Some(record) => return Ok(Some(aggregate.event(&record, Secrets::Hidden)?.position)),
                 None if from <= bounds.low => return Ok(None),
                 None => length *= 8,
             }
@@ -97,6 +98,7 @@ impl Engine {
         aggregate: &dyn AggregateGate,
         id: &str,
         until: Until,
+        secrets: Secrets,
         mut each: impl FnMut(EventRow),
     ) -> Result<Inspected, EventsError> {
         let partition = aggregate.topics().events.partition(self.partition_of(id));
@@ -108,7 +110,7 @@ impl Engine {
             if over || record.key.as_deref() != Some(id.as_bytes()) {
                 return Ok(());
             }
-            let row = aggregate.event(&record)?;
+            let row = aggregate.event(&record, secrets)?;
             over = match until {
                 Until::Now => false,
                 Until::Version(version) => row.version > version,
@@ -121,6 +123,6 @@ impl Engine {
             }
             Ok(())
         })?;
-        Ok(Inspected { version: fold.version(), position, state: fold.state()? })
+        Ok(Inspected { version: fold.version(), position, state: fold.state(secrets)? })
     }
 }

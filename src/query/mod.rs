@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod cell;
 mod error;
+mod parameters;
 mod placeholders;
 mod rows;
 
@@ -22,6 +23,7 @@ use crate::projection::{Projection, Shape, ShapeError, shape_of};
 pub use answer::{Answer, ViewFlags};
 pub(crate) use cell::read_row;
 pub use error::QueryError;
+pub use parameters::{Hint, Kind as ParameterKind, Parameter, parameters};
 pub(crate) use placeholders::split as split_at_placeholders;
 pub use rows::{Json, Parameters, Rows};
 
@@ -41,6 +43,8 @@ pub trait Query: DeserializeOwned + Send + 'static {
     type Answer: Serialize + Send;
     /// The projections whose tables it reads: one, or a tuple of two or three.
     type Reads: Projections;
+    /// What is known of its fields beyond their types, for the description of the API.
+    const HINTS: &'static [Hint] = &[];
 
     /// Answers from the tables. `None` if there is no such thing, which is 404 over HTTP.
     ///

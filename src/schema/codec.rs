@@ -13,7 +13,7 @@ use super::envelope::Envelope;
 use super::registry::{Registry, SchemaId};
 use super::resolution::EnvelopeResolution;
 use super::wire::{self, Wire, Written};
-use super::{DecodeError, Head, Message, Never, SchemaError};
+use super::{DecodeError, Head, Message, Never, SchemaError, json};
 
 /// Room for a small message, so that most are written without growing.
 const CAPACITY_BYTES: usize = 256;
@@ -31,6 +31,8 @@ pub struct Codec<H: Head, D: Message, E: Message = Never> {
     engine: Datum,
     /// The engine's branches follow this many of the aggregate's.
     user_branches: i64,
+    /// Whether a message may hold secrets: then nothing is said of its values.
+    has_secrets: bool,
     types: PhantomData<(H, D, E)>,
 }
 
@@ -76,6 +78,7 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
             user: datum(&Value::Array(envelope.user.clone()))?,
             engine: datum(&Value::Array(envelope.engine.clone()))?,
             user_branches: i64::try_from(envelope.user.len()).unwrap_or(i64::MAX),
+            has_secrets: json::has_secrets(D::SCHEMAS)?,
             envelope,
             types: PhantomData,
         })
@@ -106,8 +109,13 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
     /// A value as bytes.
     pub fn encode(&self, head: &H, data: Data<&D, &E>) -> Result<Bytes, SchemaError> {
         let mut out = self.wire.begin(CAPACITY_BYTES)?;
-        self.write(&mut out, head, data).map_err(|reason| self.wire.unwritable(reason))?;
+        self.write(&mut out, head, data).map_err(|reason| self.wire.unwritable(self.said(reason)))?;
         Ok(out.into())
+    }
+
+    /// What may be said of why a value is not as it must be.
+    fn said(&self, reason: String) -> String {
+        if self.has_secrets { "why is not said, since its message may hold secrets".to_owned() } else { reason }
     }
 
     fn write(&self, out: &mut Vec<u8>, head: &H, data: Data<&D, &E>) -> Result<(), String> {
@@ -136,7 +144,7 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
                 resolution.rewrite_data(&mut rest).and_then(|data| self.read_data(&mut data.as_slice()))
             }
         };
-        let data = data.map_err(DecodeError::Undecodable)?;
+        let data = data.map_err(|reason| DecodeError::Undecodable(self.said(reason)))?;
         wire::refuse_rest(rest)?;
         let is_resolved = matches!(written, Written::As(_));
         Ok(Decoded { head, data, schema_id, payload, is_resolved })

@@ -13,7 +13,8 @@ use headwater::clock::Timestamp;
 use headwater::command::{CommandHead, Control};
 use headwater::event::EventHead;
 use headwater::position::{Sequence, Version};
-use headwater::schema::{Codec, Data, Head, InMemoryRegistry, Message, Never, Registry, json};
+use headwater::schema::json::{self, Secrets};
+use headwater::schema::{Codec, Data, Head, InMemoryRegistry, Message, Never, Registry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -73,7 +74,7 @@ fn assert_readable<H: Head, D: Message, E: Message>(topic: &str, head: &H, sampl
             let value = [&[0], &id.0.to_be_bytes()[..], &unhex(&sample.bytes)].concat();
             let decoded = codec.decode(&value).unwrap_or_else(|error| panic!("{topic}, release {number}: {error}"));
             let Data::User(message) = decoded.data else { panic!("{topic}, release {number}: not the bank's") };
-            let read = json::to_json(&message).expect("JSON");
+            let read = json::to_json(&message, Secrets::Shown).expect("JSON");
             assert_eq!((read.name, &read.data), (sample.name.as_str(), &sample.data), "{topic}, release {number}");
         }
     }
@@ -92,7 +93,7 @@ fn present<H: Head, D: Message, E: Message>(codec: &Codec<H, D, E>, head: &H, sa
     codec.register().expect("the first of its subject");
     let sample = |message: &D| {
         let value = codec.encode(head, Data::User(message)).expect("writable");
-        let shown = json::to_json(message).expect("JSON");
+        let shown = json::to_json(message, Secrets::Shown).expect("JSON");
         Sample { bytes: hex(&value[5..]), name: shown.name.to_owned(), data: shown.data }
     };
     Release {

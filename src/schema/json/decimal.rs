@@ -37,6 +37,25 @@ pub fn show(units: i64, places: u32) -> String {
     format!("{sign}{}.{:0width$}", units / one, units % one, width = places as usize)
 }
 
+/// A regular expression for the decimals between two bounds. It is exact about zero and about an upper
+/// bound such as 1000.00; about others it is exact to the number of digits.
+pub fn pattern(places: u32, minimum: i64, maximum: i64) -> String {
+    const MOST_DIGITS: usize = 16;
+    let sign = if minimum < 0 { "-?" } else { "" };
+    let above_zero = if minimum > 0 { r"(?!0*(\.0*)?$)" } else { "" };
+    let some = |digit: &str| if places == 0 { String::new() } else { format!(r"(\.{digit}{{1,{places}}})?") };
+    let one = 10_u64.pow(places);
+    let most = minimum.unsigned_abs().max(maximum.unsigned_abs());
+    let whole = (most / one).to_string();
+    let fraction = some("[0-9]");
+    let is_round = minimum >= 0 && most.is_multiple_of(one) && whole.len() > 1 && whole.trim_end_matches('0') == "1";
+    if is_round {
+        let (less, zeros) = (whole.len() - 1, some("0"));
+        return format!("^{above_zero}([0-9]{{1,{less}}}{fraction}|{whole}{zeros})$");
+    }
+    format!("^{above_zero}{sign}[0-9]{{1,{}}}{fraction}$", whole.len().min(MOST_DIGITS))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -61,6 +80,22 @@ mod tests {
         assert_eq!(parse("92233720368547758.08", 2), Err("is too large".to_owned()));
         assert_eq!(parse("92233720368547758.07", 2), Ok(i64::MAX));
         assert_eq!(parse("-92233720368547758.08", 2), Ok(i64::MIN));
+    }
+
+    #[test]
+    fn a_pattern_says_the_form_and_the_bounds() {
+        let amount = pattern(2, 1, 100_000_000);
+        assert_eq!(amount, r"^(?!0*(\.0*)?$)([0-9]{1,6}(\.[0-9]{1,2})?|1000000(\.0{1,2})?)$");
+        // Without the look ahead, which this engine does not know.
+        let form = regex::Regex::new(&pattern(2, 0, 100_000_000)).expect("a pattern");
+        for text in ["0", "0.1", "12.34", "999999.99", "1000000", "1000000.00"] {
+            assert!(form.is_match(text) && parse(text, 2).is_ok_and(|units| units <= 100_000_000), "{text}");
+        }
+        for text in ["", "-1", "1000000.01", "1000001", "1.234", "1.", ".5"] {
+            assert!(!form.is_match(text), "{text}");
+        }
+        assert_eq!(pattern(0, i64::MIN, i64::MAX), "^-?[0-9]{1,16}$");
+        assert_eq!(pattern(3, -5000, 5000), r"^-?[0-9]{1,1}(\.[0-9]{1,3})?$");
     }
 
     proptest! {

@@ -69,8 +69,31 @@ pub fn command_from_json<M: Message>(name: &str, fields: &Value) -> Result<M, In
     // Rules that only the value types know speak up here.
     serde_path_to_error::deserialize(message).map_err(|error| {
         let pointer = pointer_of(error.path());
-        invalid(pointer, error.into_inner().to_string())
+        // A type may repeat what it refuses.
+        let path: Vec<&Segment> = error.path().iter().skip(1).collect();
+        let is_secret = touches_secrets(&shape, &path);
+        let rule = if is_secret { SECRET_REFUSED.to_owned() } else { error.into_inner().to_string() };
+        invalid(pointer, rule)
     })
+}
+
+const SECRET_REFUSED: &str = "is refused; why is not said, since it is secret";
+
+/// Whether the place of a path is a secret, stands in one or holds one.
+fn touches_secrets(shape: &Shape, path: &[&Segment]) -> bool {
+    match (shape, path) {
+        (Shape::Optional(inner), path) => touches_secrets(inner, path),
+        (Shape::Record(fields), [Segment::Map { key }, rest @ ..]) => {
+            let field = fields.iter().find(|field| field.name == *key);
+            field.is_none_or(|field| field.secret || touches_secrets(&field.shape, rest))
+        }
+        (Shape::List(inner) | Shape::Map(inner), [_, rest @ ..]) => touches_secrets(inner, rest),
+        (Shape::Either(branches), [Segment::Enum { variant }, rest @ ..]) => {
+            let branch = branches.iter().find(|(name, _)| name == variant);
+            branch.is_none_or(|(_, shape)| touches_secrets(shape, rest))
+        }
+        (shape, _) => shape.has_secrets(),
+    }
 }
 
 /// Where the reader stands, innermost first; made into a pointer only when something is wrong.

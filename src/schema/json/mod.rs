@@ -12,17 +12,20 @@
 //! | everything else | itself |
 //!
 //! Hints stand in an `.avsc` next to a field's `type`: `json`, `pattern`, `minLength`, `maxLength`,
-//! `minimum`, `maximum`; bounds of a decimal are text in its own form. They bind what comes in as
+//! `minimum`, `maximum`; bounds of a decimal are text in its own form. `"secret": true` hides a field: see
+//! [`Secrets`]. They bind what comes in as
 //! JSON; what binds every entrance are the value types, whose refusals are reported the same way.
 
 mod decimal;
+mod describe;
 pub(super) mod example;
 mod input;
 mod output;
 mod shape;
 
+pub use describe::json_schema;
 pub use input::{InputError, command_from_json, find};
-pub use output::{Named, to_json};
+pub use output::{Named, Secrets, to_json};
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -44,6 +47,11 @@ fn shape_of(schema: &MessageSchema) -> Result<Arc<Shape>, SchemaError> {
     let shape = Arc::new(shape);
     shapes.write().unwrap_or_else(PoisonError::into_inner).insert(schema.avsc, shape.clone());
     Ok(shape)
+}
+
+/// Whether a message of these schemas holds secrets: then nothing may be said of its values.
+pub(super) fn has_secrets(schemas: &[MessageSchema]) -> Result<bool, SchemaError> {
+    schemas.iter().try_fold(false, |found, schema| Ok(found || shape_of(schema)?.has_secrets()))
 }
 
 /// Holds the hints of a message's schema to what they may say.

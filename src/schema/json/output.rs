@@ -18,13 +18,25 @@ pub struct Named {
     pub data: Value,
 }
 
+/// What becomes of fields that are `"secret": true` in their schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are shown as `"***"`.
+    Hidden,
+    /// They are shown, to somebody who asked for it.
+    Shown,
+}
+
+/// What stands for a secret.
+const HIDDEN: &str = "***";
+
 /// A message or a state as JSON.
-pub fn to_json<M: Message>(message: &M) -> Result<Named, SchemaError> {
+pub fn to_json<M: Message>(message: &M, secrets: Secrets) -> Result<Named, SchemaError> {
     let unwritable = |reason: String| SchemaError::Unwritable { subject: "JSON".to_owned(), reason };
     let value = serde_json::to_value(message).map_err(|error| unwritable(error.to_string()))?;
-    let (schema, fields) =
-        take_apart(M::SCHEMAS, value).ok_or_else(|| unwritable(format!("{message:?} has no schema")))?;
-    Ok(Named { name: schema.name, data: show(&*shape_of(schema)?, fields) })
+    let (schema, fields) = take_apart(M::SCHEMAS, value)
+        .ok_or_else(|| unwritable(format!("a {} has no schema", std::any::type_name::<M>())))?;
+    Ok(Named { name: schema.name, data: show(&*shape_of(schema)?, fields, secrets) })
 }
 
 /// An enum is an object with one key, the variant's name; a state is its fields.
@@ -41,9 +53,9 @@ fn take_apart(schemas: &'static [MessageSchema], value: Value) -> Option<(&'stat
 }
 
 /// A value in Avro's terms as people read it. What does not fit its shape is shown as it is.
-fn show(shape: &Shape, value: Value) -> Value {
+fn show(shape: &Shape, value: Value, secrets: Secrets) -> Value {
     match (shape, value) {
-        (Shape::Optional(inner), value) if !value.is_null() => show(inner, value),
+        (Shape::Optional(inner), value) if !value.is_null() => show(inner, value, secrets),
         (Shape::Decimal { places, .. }, value) => number(&value, |units| Some(decimal::show(units, *places))),
         (Shape::Timestamp { micros }, value) => {
             number(&value, |count| Some(Timestamp(count.checked_mul(*micros)?).to_string()))
@@ -56,17 +68,18 @@ fn show(shape: &Shape, value: Value) -> Value {
             let plain: Option<Vec<u8>> = bytes.iter().map(|byte| byte.as_u64()?.try_into().ok()).collect();
             plain.map_or(Value::Array(bytes), |bytes| BASE64_STANDARD.encode(bytes).into())
         }
-        (Shape::List(item), Value::Array(items)) => items.into_iter().map(|value| show(item, value)).collect(),
+        (Shape::List(item), Value::Array(items)) => items.into_iter().map(|value| show(item, value, secrets)).collect(),
         (Shape::Map(item), Value::Object(items)) => {
-            items.into_iter().map(|(key, value)| (key, show(item, value))).collect()
+            items.into_iter().map(|(key, value)| (key, show(item, value, secrets))).collect()
         }
         (Shape::Record(fields), Value::Object(mut given)) => {
             // In the schema's order.
             let mut shown = Map::new();
             for field in fields {
-                if let Some(value) = given.remove(&field.name) {
-                    shown.insert(field.name.clone(), show(&field.shape, value));
-                }
+                let Some(value) = given.remove(&field.name) else { continue };
+                let is_hidden = field.secret && secrets == Secrets::Hidden && !value.is_null();
+                let value = if is_hidden { HIDDEN.into() } else { show(&field.shape, value, secrets) };
+                shown.insert(field.name.clone(), value);
             }
             shown.extend(given);
             Value::Object(shown)
@@ -74,7 +87,7 @@ fn show(shape: &Shape, value: Value) -> Value {
         (Shape::Either(branches), Value::Object(given)) => {
             let branch = |name: &str| branches.iter().find(|(branch, _)| branch == name);
             let shown = given.into_iter().map(|(name, value)| match branch(&name) {
-                Some((_, shape)) => (name, show(shape, value)),
+                Some((_, shape)) => (name, show(shape, value, secrets)),
                 None => (name, value),
             });
             shown.collect()

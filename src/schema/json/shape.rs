@@ -56,6 +56,8 @@ pub struct TextRules {
 pub struct Field {
     pub name: String,
     pub shape: Shape,
+    /// Whether nobody is to see it who does not ask for it.
+    pub secret: bool,
     /// What stands for an absent field, in Avro's terms.
     pub default: Option<Value>,
 }
@@ -134,7 +136,24 @@ impl Field {
     fn of(field: &Value) -> Result<Self, String> {
         let name = short_name(field).to_owned();
         let shape = Shape::hinted(&field["type"], field).map_err(|reason| format!("{name}: {reason}"))?;
-        Ok(Self { name, shape, default: field.get("default").cloned() })
+        let secret = match field.get("secret") {
+            None => false,
+            Some(Value::Bool(secret)) => *secret,
+            Some(other) => return Err(format!("{name}: \"secret\": {other} is neither true nor false")),
+        };
+        Ok(Self { name, shape, secret, default: field.get("default").cloned() })
+    }
+}
+
+impl Shape {
+    /// Whether a secret stands somewhere in it.
+    pub fn has_secrets(&self) -> bool {
+        match self {
+            Self::List(inner) | Self::Map(inner) | Self::Optional(inner) => inner.has_secrets(),
+            Self::Record(fields) => fields.iter().any(|field| field.secret || field.shape.has_secrets()),
+            Self::Either(branches) => branches.iter().any(|(_, branch)| branch.has_secrets()),
+            _ => false,
+        }
     }
 }
 

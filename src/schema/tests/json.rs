@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::schema::json::{InputError, command_from_json, find, to_json};
+use crate::schema::json::{InputError, Secrets, command_from_json, find, to_json};
 
 /// More than zero, in minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ fn json_becomes_the_message_that_it_says() {
 
 #[test]
 fn a_message_is_shown_as_people_write_it() {
-    let shown = to_json(&order()).expect("shown");
+    let shown = to_json(&order(), Secrets::Hidden).expect("shown");
     assert_eq!(shown.name, "PlaceOrder");
     let mut expected = input();
     expected["lines"][0]["price"] = "12.30".into();
@@ -183,7 +183,7 @@ fn a_state_is_shown_like_a_message() {
             r#"{"type": "record", "name": "Till", "fields": [{"name": "balance", "type": "long", "json": "decimal(2)"}]}"#,
         )];
     }
-    let shown = to_json(&Till { balance: -1 }).expect("shown");
+    let shown = to_json(&Till { balance: -1 }, Secrets::Hidden).expect("shown");
     assert_eq!((shown.name, shown.data), ("Till", json!({"balance": "-0.01"})));
 }
 

@@ -5,6 +5,7 @@ mod evolution;
 mod golden;
 mod json;
 mod malformed;
+mod secrets;
 
 use std::sync::{Arc, LazyLock};
 

@@ -78,6 +78,7 @@ impl Aggregate for Account {
     type Command = AccountCommand;
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
+    const ID_PATTERN: Option<&'static str> = Some(AccountId::PATTERN);
 
     fn decide(&self, command: AccountCommand, _at: &Context<'_>) -> Judgement {
         match command {

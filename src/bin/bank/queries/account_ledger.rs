@@ -1,6 +1,6 @@
 //! What moved on one account.
 
-use headwater::query::{Query, QueryError, Rows};
+use headwater::query::{Hint, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
 use super::shown::{Decimal, Moment};
@@ -53,6 +53,11 @@ impl Query for AccountLedger {
     const NAME: &'static str = "AccountLedger";
     type Answer = LedgerPage;
     type Reads = Ledger;
+    const HINTS: &'static [Hint] = &[
+        AccountId::hint("account_id"),
+        Hint::of("before").says("Only movements before this version: `next` of the page before."),
+        Limit::HINT,
+    ];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<LedgerPage>, QueryError> {
         let sql = "SELECT coalesce(complete_to, 0) AS complete_to FROM ledgers WHERE account_id = ?";

@@ -1,6 +1,6 @@
 //! One account at a glance.
 
-use headwater::query::{Query, QueryError, Rows};
+use headwater::query::{Hint, Query, QueryError, Rows};
 use serde::Deserialize;
 
 use super::accounts_list::AccountLine;
@@ -19,6 +19,7 @@ impl Query for AccountSummary {
     const NAME: &'static str = "AccountSummary";
     type Answer = AccountLine;
     type Reads = Accounts;
+    const HINTS: &'static [Hint] = &[AccountId::hint("account_id")];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<AccountLine>, QueryError> {
         let sql = "SELECT account_id, name, coalesce(balance, 0) AS balance FROM accounts WHERE account_id = ?";

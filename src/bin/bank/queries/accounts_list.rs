@@ -1,6 +1,6 @@
 //! The accounts of the bank, in the order of their numbers.
 
-use headwater::query::{Query, QueryError, Rows};
+use headwater::query::{Hint, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
 use super::shown::Decimal;
@@ -41,6 +41,8 @@ impl Query for AccountsList {
     const NAME: &'static str = "AccountsList";
     type Answer = AccountsPage;
     type Reads = Accounts;
+    const HINTS: &'static [Hint] =
+        &[AccountId::hint("after").says("Only those after this number: `next` of the page before."), Limit::HINT];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<AccountsPage>, QueryError> {
         let sql = "SELECT account_id, name, coalesce(balance, 0) AS balance FROM accounts \

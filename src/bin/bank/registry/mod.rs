@@ -65,6 +65,7 @@ impl Aggregate for AccountRegistry {
     type Command = RegistryCommand;
     type Event = RegistryEvent;
     type Refusal = RegistryRefusal;
+    const ID_PATTERN: Option<&'static str> = Some("^registry$");
 
     fn decide(&self, command: RegistryCommand, _at: &Context<'_>) -> Result<Decision<RegistryEvent>, RegistryRefusal> {
         match command {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use headwater::query::Hint;
 use serde::{Deserialize, Serialize};
 
 /// The number of an account: six digits, as text everywhere, so that no reader drops its zeros.
@@ -17,10 +18,17 @@ pub struct AccountIdError(String);
 
 impl AccountId {
     const DIGITS: usize = 6;
+    /// What it looks like, for the description of the API.
+    pub const PATTERN: &'static str = "^[0-9]{6}$";
     /// The first that is ever given out.
     pub const FIRST: Self = Self(1);
     /// The last that six digits can say.
     pub const LAST: Self = Self(999_999);
+
+    /// What is said of it in the description of the API.
+    pub const fn hint(field: &'static str) -> Hint {
+        Hint::of(field).matches(Self::PATTERN).says("The account's number.")
+    }
 
     /// The number after this one; `None` after the last.
     pub fn next(self) -> Option<Self> {

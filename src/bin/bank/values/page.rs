@@ -1,5 +1,6 @@
 //! How much of a list is asked for at once.
 
+use headwater::query::Hint;
 use serde::Deserialize;
 
 /// How many entries of a list are asked for: 1 to 1000, and 100 if nothing is said.
@@ -14,6 +15,8 @@ pub struct LimitError(i64);
 
 impl Limit {
     const MOST: i64 = 1000;
+    /// What is said of it in the description of the API.
+    pub const HINT: Hint = Hint::of("limit").between(1, Self::MOST).says("How many at most; 100 if nothing is said.");
 
     /// How many rows to read: one more than asked for tells whether there are more.
     pub const fn and_one_more(self) -> i64 {
