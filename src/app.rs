@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::aggregate::Aggregate;
 use crate::cli::{self, Command, OwnCommand, OwnCommands};
 use crate::engine::{self, Application, Calls, Demo, RoleError, Working};
+use crate::gateway::{Gateway, GatewayError, OwnRoutes, Router};
 use crate::projection::Projection;
 use crate::query::Query;
 use crate::settings::Settings;
@@ -23,13 +24,14 @@ const IN_FLIGHT: usize = 1000;
 pub struct App {
     application: Application,
     commands: OwnCommands,
+    routes: Option<OwnRoutes>,
 }
 
 impl App {
     /// An application of this name, the first part of every topic's: lower case letters, digits and `_`, as
     /// in an Avro namespace.
     pub fn new(name: &'static str) -> Self {
-        Self { application: Application::new(name), commands: OwnCommands::default() }
+        Self { application: Application::new(name), commands: OwnCommands::default(), routes: None }
     }
 
     /// With this aggregate.
@@ -62,6 +64,26 @@ impl App {
         self
     }
 
+    /// With these routes on its HTTP face, beside those of every application; they call the same engine. No
+    /// route may be one of the engine's.
+    ///
+    /// ```
+    /// use headwater::App;
+    /// use headwater::engine::Calls;
+    /// use headwater::gateway::{Problem, Router, State, get};
+    ///
+    /// async fn hello(State(calls): State<Calls>) -> Result<String, Problem> {
+    ///     Ok(format!("This is {}", calls.engine().app.name))
+    /// }
+    ///
+    /// let app = App::new("shop").routes(|calls| Router::new().route("/hello", get(hello)).with_state(calls));
+    /// # drop(app);
+    /// ```
+    pub fn routes(mut self, routes: impl Fn(Calls) -> Router + Send + Sync + 'static) -> Self {
+        self.routes = Some(Arc::new(routes));
+        self
+    }
+
     /// Connects it for use as a library. Where this process comes to hold the embedded log, nobody else can
     /// work on it; so all roles run here until the value is closed, and the views have all that was done
     /// before.
@@ -72,12 +94,12 @@ impl App {
         let working = Working::begin(Arc::new(self.application), settings).await?;
         working.caught_up().await?;
         let calls = Calls::open(&working.engine, IN_FLIGHT).await?;
-        Ok(Connected { calls, working })
+        Ok(Connected { calls, working, routes: self.routes })
     }
 
     /// Does what the command line says.
     pub fn main(self) -> ExitCode {
-        cli::main(self.application, self.commands)
+        cli::main(self.application, self.commands, self.routes)
     }
 }
 
@@ -85,6 +107,7 @@ impl App {
 pub struct Connected {
     calls: Calls,
     working: Working,
+    routes: Option<OwnRoutes>,
 }
 
 impl Connected {
@@ -94,12 +117,20 @@ impl Connected {
         &self.calls
     }
 
+    /// Serves it over HTTP as well, as the settings' `http` says.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on.
+    pub async fn serve(&self) -> Result<Gateway, GatewayError> {
+        Gateway::start(&self.working.engine, self.routes.clone()).await
+    }
+
     /// Ends what runs in this process for its sake.
     ///
     /// # Errors
     /// The first error of a worker.
     pub async fn close(self) -> Result<(), RoleError> {
-        let Self { calls, working } = self;
+        let Self { calls, working, .. } = self;
         calls.close().await;
         working.close().await
     }

@@ -44,7 +44,7 @@
 //!
 //! A room imports only what stands before it, and the flow sees ports, never adapters. Nothing but
 //! `log/kafka` knows librdkafka, nothing but `schema` knows Avro, nothing but `store/sql` knows SQL
-//! drivers, nothing but `cli` knows the command line, and nothing but [`clock`] asks for the time.
+//! drivers, nothing but `gateway` knows HTTP, nothing but `cli` knows the command line, and nothing but [`clock`] asks for the time.
 //!
 //! # What always holds
 //!
@@ -65,6 +65,7 @@ pub mod clock;
 pub mod command;
 pub mod engine;
 pub mod event;
+pub mod gateway;
 pub mod journal;
 pub mod lane;
 pub mod log;

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::engine::Application;
+use crate::gateway::OwnRoutes;
 use crate::telemetry::Telemetry;
 use own::Invoked;
 use session::Session;
@@ -102,20 +103,21 @@ const EXAMPLES: [(&str, &str); 14] = [
 ];
 
 /// Does what the command line says.
-pub(crate) fn main(app: Application, own: OwnCommands) -> ExitCode {
+pub(crate) fn main(app: Application, own: OwnCommands, routes: Option<OwnRoutes>) -> ExitCode {
     error::install_display();
     match parse(app.name, &own) {
-        Ok((common, task)) => start(Program { app: Arc::new(app), own: Arc::new(own) }, common, task),
+        Ok((common, task)) => start(Program { app: Arc::new(app), own: Arc::new(own), routes }, common, task),
         Err(error) => Err(error),
     }
     .map_or_else(|error| error.show().into(), |()| ExitCode::SUCCESS)
 }
 
-/// An application with the commands of its own.
+/// An application with the commands and routes of its own.
 #[derive(Clone)]
 struct Program {
     app: Arc<Application>,
     own: Arc<OwnCommands>,
+    routes: Option<OwnRoutes>,
 }
 
 /// What the command line asks for.
@@ -164,8 +166,8 @@ fn start(program: Program, common: args::Common, task: Task) -> CliResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(CliError::failed)?;
-        let Program { app, own } = program;
-        let session = Session { app, own, settings, json: common.json, signals: signals.clone() };
+        let Program { app, own, routes } = program;
+        let session = Session { app, own, routes, settings, json: common.json, signals: signals.clone() };
         // A worker drains before it leaves.
         let leaves_by_itself = matches!(task, Task::Engine(EngineCommand::Run(_)));
         tokio::select! {

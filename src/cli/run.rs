@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::error::{CliError, CliResult, Exit};
 use super::session::{self, Session};
 use crate::engine::{Place, Role};
+use crate::gateway::{Gateway, GatewayError};
 
 pub(super) const EXAMPLES: &str = "  {bin} run
   {bin} run --log kafka --registry http://localhost:8081 --role commands";
@@ -19,24 +20,27 @@ pub(super) struct Args {
     role: Vec<RoleName>,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum RoleName {
     Commands,
     Projections,
+    Gateway,
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Commands => Self::Commands,
-            RoleName::Projections => Self::Projections,
+impl RoleName {
+    /// The gateway is none of the engine's roles: it calls the engine as applications do.
+    const fn of_engine(self) -> Option<Role> {
+        match self {
+            Self::Commands => Some(Role::Commands),
+            Self::Projections => Some(Role::Projections),
+            Self::Gateway => None,
         }
     }
 }
 
 pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     let mut signals = session.signals.clone();
-    let roles: Vec<Role> = args.role.into_iter().map(Role::from).collect();
+    let has_gateway = args.role.is_empty() || args.role.contains(&RoleName::Gateway);
     let engine = tokio::select! {
         engine = session.engine() => engine?,
         () = signals.asked_to_leave() => return Err(CliError::quiet(Exit::Interrupted)),
@@ -47,14 +51,16 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
             let error = CliError::failed(format!("another process works on {} already", session.settings.log));
             return Err(error.help("send, query and the other commands go through it"));
         }
-        Place::Held if roles.is_empty() => {}
+        Place::Held if args.role.is_empty() => {}
         Place::Held => {
             let error = CliError::usage("an embedded log is worked on by one process, which has every role");
             return Err(error.help("leave --role out, or use --log kafka"));
         }
     }
-    let roles = if roles.is_empty() { Role::ALL.to_vec() } else { roles };
+    let asked = args.role.iter().copied().filter_map(RoleName::of_engine);
+    let roles = if args.role.is_empty() { Role::ALL.to_vec() } else { asked.collect() };
     let running = session::start(&engine, &roles).await?;
+    let gateway = if has_gateway { Some(Gateway::start(&engine, session.routes.clone()).await?) } else { None };
     tracing::info!(app = session.app.name, log = %session.settings.log, "working; Ctrl-C to leave");
     let mut watch = tokio::time::interval(WATCH_EVERY);
     loop {
@@ -64,5 +70,18 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
         }
     }
     tracing::info!("leaving");
+    if let Some(gateway) = gateway {
+        // What it is still asked may need the other roles of this process.
+        gateway.stop().await;
+    }
     Ok(running.stop().await?)
+}
+
+impl From<GatewayError> for CliError {
+    fn from(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Engine(error) => error.into(),
+            GatewayError::Serve(error) => Self::failed(error),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::own::OwnCommands;
 use super::signals::Signals;
 pub(super) use crate::engine::Working;
 use crate::engine::{Application, CatchUpError, Engine, EngineError, Role, RoleError, Roles};
+use crate::gateway::OwnRoutes;
 use crate::settings::Settings;
 
 /// One invocation.
@@ -15,6 +16,7 @@ use crate::settings::Settings;
 pub(super) struct Session {
     pub(super) app: Arc<Application>,
     pub(super) own: Arc<OwnCommands>,
+    pub(super) routes: Option<OwnRoutes>,
     pub(super) settings: Settings,
     pub(super) json: bool,
     pub(super) signals: Signals,

@@ -42,6 +42,8 @@ pub trait AggregateType: Send + Sync {
 pub trait AggregateGate: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
+    /// Its commands.
+    fn commands(&self) -> &'static [MessageSchema];
     /// Its topics.
     fn topics(&self) -> &AggregateTopics;
     /// The schemas that this release writes on its topics and on the shared ones.
@@ -104,6 +106,10 @@ struct Gate<A: Aggregate>(Arc<Codecs<A>>);
 impl<A: Aggregate> AggregateGate for Gate<A> {
     fn name(&self) -> &'static str {
         A::NAME
+    }
+
+    fn commands(&self) -> &'static [MessageSchema] {
+        A::Command::SCHEMAS
     }
 
     fn topics(&self) -> &AggregateTopics {

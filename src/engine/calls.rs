@@ -203,4 +203,17 @@ impl Calls {
         let views = self.engine.views().await.map_err(QueryError::from)?;
         Ok(query.ask(views, fields, at, wait).await?)
     }
+
+    /// The same with its fields as in the query part of a URL: `name=value&…`.
+    pub async fn ask_in_url(
+        &self,
+        name: &str,
+        fields: &str,
+        at: &[Position],
+        wait: Duration,
+    ) -> Result<Answer<Value>, CallError> {
+        let query = self.engine.app.find_query(name)?;
+        let views = self.engine.views().await.map_err(QueryError::from)?;
+        Ok(query.ask_in_url(views, fields, at, wait).await?)
+    }
 }

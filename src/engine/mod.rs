@@ -36,7 +36,7 @@ pub use input::{BadInput, CommandInput, suggest};
 pub use lag::{GroupLag, LagError};
 pub use prepare::PrepareError;
 pub use projection::{ProjectionType, of as projection};
-pub use query::{AskError, QueryType, of as query};
+pub use query::{AskError, QueryType, of as query, pointer_of};
 pub use rebuild::{RebuildWish, Rebuilt};
 pub use roles::{Role, RoleError, Roles};
 pub use scan::{Inspected, Until, scan};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserializer;
 use serde_json::Value;
 
 use super::BadInput;
@@ -49,6 +50,14 @@ pub trait QueryType: Send + Sync {
         at: &[Position],
         wait: Duration,
     ) -> Result<Answer<Value>, AskError>;
+    /// The same with its fields as in the query part of a URL: `name=value&…`, percent-encoded UTF-8.
+    async fn ask_in_url(
+        &self,
+        views: &Views,
+        fields: &str,
+        at: &[Position],
+        wait: Duration,
+    ) -> Result<Answer<Value>, AskError>;
 }
 
 /// The query `Q` without its type.
@@ -83,18 +92,38 @@ impl<Q: Query> QueryType for Erased<Q> {
         at: &[Position],
         wait: Duration,
     ) -> Result<Answer<Value>, AskError> {
-        let query: Q = serde_path_to_error::deserialize(fields).map_err(|error| {
-            let pointer = pointer(error.path());
-            BadInput::at(pointer, error.into_inner().to_string())
-        })?;
-        let Answer { answer, positions, flags } = views.ask(query, at, wait).await?;
-        let as_json = |answer| serde_json::to_value(answer).map_err(|error| QueryError::Row(error.to_string()));
-        Ok(Answer { answer: answer.map(as_json).transpose()?, positions, flags })
+        answer(views, read::<Q, _>(fields)?, at, wait).await
+    }
+
+    async fn ask_in_url(
+        &self,
+        views: &Views,
+        fields: &str,
+        at: &[Position],
+        wait: Duration,
+    ) -> Result<Answer<Value>, AskError> {
+        let fields = serde_html_form::Deserializer::from_bytes(fields.as_bytes());
+        answer(views, read::<Q, _>(fields)?, at, wait).await
     }
 }
 
-/// As a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
+/// The query in its fields.
+fn read<'de, Q: Query, D: Deserializer<'de>>(fields: D) -> Result<Q, BadInput> {
+    serde_path_to_error::deserialize(fields).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        BadInput::at(pointer, error.into_inner().to_string())
+    })
+}
+
+async fn answer<Q: Query>(views: &Views, query: Q, at: &[Position], wait: Duration) -> Result<Answer<Value>, AskError> {
+    let Answer { answer, positions, flags } = views.ask(query, at, wait).await?;
+    let as_json = |answer| serde_json::to_value(answer).map_err(|error| QueryError::Row(error.to_string()));
+    Ok(Answer { answer: answer.map(as_json).transpose()?, positions, flags })
+}
+
+/// A path as a JSON pointer (RFC 6901).
+#[must_use]
+pub fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),

@@ -5,6 +5,7 @@
 //! that names where it stands and the nearest key there is. Settings are plain values: whatever is
 //! made from them (a log, a database) is made elsewhere. Secrets are never shown: `Debug` hides them.
 
+mod http;
 mod kafka;
 mod layers;
 mod period;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use http::HttpSettings;
 pub use layers::{Layers, SettingsError};
 pub use period::{Period, PeriodError};
 pub use telemetry::TelemetrySettings;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub processor: ProcessorSettings,
     /// What a process tells of itself.
     pub telemetry: TelemetrySettings,
+    /// The HTTP face.
+    pub http: HttpSettings,
     /// The shape of the topics. Fixed for the application's life once they are created.
     pub topology: TopologySettings,
 }

@@ -99,6 +99,8 @@ impl Bank {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_")) {
             command.env_remove(name);
         }
+        // A worker listens wherever there is room.
+        command.env("HEADWATER_HTTP__LISTEN", "127.0.0.1:0");
         command.current_dir(self.folder.path()).envs(self.environment.iter().cloned()).args(arguments);
         command
     }

@@ -32,6 +32,8 @@ impl World {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_") || name == "RUST_LOG") {
             command.env_remove(name);
         }
+        // A worker listens wherever there is room.
+        command.env("HEADWATER_HTTP__LISTEN", "127.0.0.1:0");
         command.current_dir(self.folder.path()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

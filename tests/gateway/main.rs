@@ -1,4 +1,7 @@
 //! The engine as it is called from outside: by applications as a library, and over HTTP.
 
 mod calls;
+mod commands;
+mod queries;
 mod sample;
+mod served;

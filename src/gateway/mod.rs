@@ -1,0 +1,127 @@
+//! The HTTP face: commands, queries and events by name, for browsers, programs and curl.
+//!
+//! What it promises: a request never waits longer than it may, and never in a queue: what finds no room is
+//! told so, with `Retry-After`. Whatever is not what was asked for is a [`Problem`]. A command that was sent
+//! under a key may be sent again under it, to any gateway, and has its first outcome.
+//!
+//! An application adds routes of its own with [`App::routes`](crate::App::routes); what they need of the
+//! library below is named here.
+
+mod body;
+mod commands;
+pub mod headers;
+mod limits;
+mod problem;
+mod queries;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
+use axum::middleware;
+
+pub use axum::Json;
+pub use axum::Router;
+pub use axum::extract::{Path, Query as UrlQuery, State};
+pub use axum::http;
+pub use axum::response::{IntoResponse, Response};
+pub use axum::routing::{get, post};
+pub use problem::{PROBLEM_JSON, Problem};
+pub use server::{Leaving, ServeError, Server};
+
+use crate::engine::{Calls, Engine, EngineError};
+use crate::settings::HttpSettings;
+use limits::Limits;
+
+/// An application's own routes, over the same calls as the engine's.
+pub type OwnRoutes = Arc<dyn Fn(Calls) -> Router + Send + Sync>;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// What it stands on.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Its address.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// What every request needs.
+pub(crate) struct Gate {
+    calls: Calls,
+    settings: HttpSettings,
+    limits: Limits,
+}
+
+impl Gate {
+    /// How long a request waits that asks for so much.
+    fn wait(&self, asked: Option<Duration>) -> Duration {
+        asked.map_or(self.settings.wait.0, |asked| asked.min(self.settings.longest_wait.0))
+    }
+}
+
+/// The gateway of this process, at work.
+pub struct Gateway {
+    server: Server,
+    calls: Calls,
+}
+
+impl Gateway {
+    /// Starts it, with the application's own routes.
+    pub async fn start(engine: &Arc<Engine>, own: Option<OwnRoutes>) -> Result<Self, GatewayError> {
+        let settings = &engine.settings.http;
+        let calls = Calls::open(engine, settings.in_flight).await?;
+        let leaving = Leaving::default();
+        let router = router(&calls, settings, own);
+        let server = Server::start(settings, router, leaving).await?;
+        tracing::info!(address = %server.address(), "serving HTTP");
+        Ok(Self { server, calls })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The calls that it makes.
+    #[must_use]
+    pub const fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Finishes what is under way, and leaves.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+/// Every route of the application: those of every one, and its own.
+fn router(calls: &Calls, settings: &HttpSettings, own: Option<OwnRoutes>) -> Router {
+    let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits: Limits::new(settings) });
+    let routes = Router::new()
+        .route("/{aggregate}/{id}/{command}", post(commands::send))
+        .route("/queries/{query}", get(queries::ask))
+        .with_state(gate.clone());
+    let routes = match own {
+        Some(own) => routes.merge(own(calls.clone())),
+        None => routes,
+    };
+    routes
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+        })
+        .fallback(|| async { Problem::not_found("not_found", "there is nothing at this path") })
+        .layer(middleware::from_fn_with_state(gate.clone(), limits::authorized))
+        .layer(middleware::from_fn_with_state(gate, limits::bounded))
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_input(format!("the path cannot be read: {}", rejection.body_text()))
+    }
+}
