@@ -1,17 +1,23 @@
 //! Jangle Banking: the application that the engine must carry in full.
 //!
 //! A stranger to the engine: it knows only what `headwater` offers to everyone. `account` and `registry`
-//! say what may happen, `projections` what it comes to, `queries` what may be asked; `values` is what they
-//! all speak of.
+//! say what may happen, `sagas` what takes more than one account, `projections` what it all comes to, `queries`
+//! what may be asked; `values` is what they all speak of.
 
 mod account;
+#[cfg(test)]
+mod conservation;
 mod demo;
 mod projections;
 mod queries;
 mod registry;
 #[cfg(test)]
 mod released;
+#[cfg(test)]
+mod sagas;
 mod values;
+#[cfg(test)]
+mod world;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::account::fixtures::{amount, deleted, deposited, forgiven, name, opened, withdrawn};
+use crate::account::fixtures::*;
 use crate::account::{
     AccountCommand, AccountEvent, DeleteAccount, DepositFunds, ForgiveDebt, OpenAccount, WithdrawFunds,
 };
@@ -154,21 +154,48 @@ fn event_head() -> EventHead {
 #[test]
 fn commands_to_an_account_stay_readable() {
     let (name, amount) = (name(), amount("12.34"));
-    let commands: [AccountCommand; 6] = [
+    let commands: [AccountCommand; 17] = [
         OpenAccount { name: name.clone(), initial_deposit: None }.into(),
         OpenAccount { name, initial_deposit: Some(amount) }.into(),
         DepositFunds { amount }.into(),
         WithdrawFunds { amount }.into(),
         ForgiveDebt {}.into(),
         DeleteAccount {}.into(),
+        transfer("4.00").into(),
+        credit_transfer(3, "4.00").into(),
+        roll_transfer_back(3, "4.00").into(),
+        request("4.00").into(),
+        ask("4.00").into(),
+        accept().into(),
+        reject().into(),
+        notify(3).into(),
+        debit_request().into(),
+        credit_request(3).into(),
+        roll_request_back(5, "4.00").into(),
     ];
     assert_readable::<_, _, Control>("account.commands", &command_head(), &commands);
 }
 
 #[test]
 fn events_of_an_account_stay_readable() {
-    let events: [AccountEvent; 5] =
-        [opened(), deposited("10.00", "10.00"), withdrawn("25.05", "-15.05"), forgiven("15.05"), deleted()];
+    let events: [AccountEvent; 16] = [
+        opened(),
+        deposited("10.00", "10.00"),
+        withdrawn("25.05", "-15.05"),
+        forgiven("15.05"),
+        deleted(),
+        transfer_debited("4.00", "6.00"),
+        transfer_credited(3, "4.00", "14.00"),
+        transfer_rolled_back(3, "4.00", "10.00"),
+        request_created("4.00"),
+        request_received("4.00"),
+        request_approved(),
+        request_rejected(),
+        rejection_received(3),
+        request_debited("4.00", "6.00"),
+        request_credited(3, "4.00", "14.00"),
+        request_rolled_back("4.00", "10.00"),
+    ];
     assert_readable::<_, _, Never>("account.events", &event_head(), &events);
 }
 

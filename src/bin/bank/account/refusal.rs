@@ -1,6 +1,7 @@
 //! How an account says no.
 
 use headwater::Refusal;
+use headwater::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::values::{Amount, Money};
@@ -39,6 +40,33 @@ pub enum AccountRefusal {
         /// How often.
         times: i32,
     },
+    /// Both sides are the same account.
+    #[error("an account neither sends money to itself nor asks itself for it")]
+    SameAccount,
+    /// The account began another transaction of this id.
+    #[error("the account began another transaction of this id; use a new id for a new transaction")]
+    TransactionIdTaken,
+    /// The account knows of no such transaction.
+    #[error("there is no such transaction")]
+    UnknownTransaction,
+    /// It is too late.
+    #[error("the transaction was open until {deadline}")]
+    TransactionTimedOut {
+        /// Until when it was open.
+        deadline: Timestamp,
+    },
+    /// It was decided otherwise.
+    #[error("the request was decided otherwise already")]
+    AlreadyDecided,
+    /// It is to be debited without having been approved.
+    #[error("the request is not approved")]
+    NotApproved,
+    /// It is to be given back without having been debited.
+    #[error("the request was not debited")]
+    NotDebited,
+    /// It came to nothing before.
+    #[error("the request was rejected before")]
+    RequestRejected,
 }
 
 impl Refusal for AccountRefusal {
@@ -49,6 +77,14 @@ impl Refusal for AccountRefusal {
         "insufficient_funds",
         "not_in_debt",
         "forgiveness_exhausted",
+        "same_account",
+        "transaction_id_taken",
+        "unknown_transaction",
+        "transaction_timed_out",
+        "already_decided",
+        "not_approved",
+        "not_debited",
+        "request_rejected",
     ];
 
     fn code(&self) -> &'static str {
@@ -59,6 +95,14 @@ impl Refusal for AccountRefusal {
             Self::InsufficientFunds { .. } => "insufficient_funds",
             Self::NotInDebt { .. } => "not_in_debt",
             Self::ForgivenessExhausted { .. } => "forgiveness_exhausted",
+            Self::SameAccount => "same_account",
+            Self::TransactionIdTaken => "transaction_id_taken",
+            Self::UnknownTransaction => "unknown_transaction",
+            Self::TransactionTimedOut { .. } => "transaction_timed_out",
+            Self::AlreadyDecided => "already_decided",
+            Self::NotApproved => "not_approved",
+            Self::NotDebited => "not_debited",
+            Self::RequestRejected => "request_rejected",
         }
     }
 
@@ -68,6 +112,7 @@ impl Refusal for AccountRefusal {
                 Some(json!({ "balance": balance.to_string(), "floor": floor.to_string() }))
             }
             Self::NotInDebt { balance } => Some(json!({ "balance": balance.to_string() })),
+            Self::TransactionTimedOut { deadline } => Some(json!({ "deadline": deadline.to_string() })),
             _ => None,
         }
     }

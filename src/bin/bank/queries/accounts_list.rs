@@ -35,6 +35,15 @@ pub struct AccountLine {
     pub name: Option<String>,
     /// What it holds.
     pub balance: Decimal,
+    /// How many requests for its money are to be decided.
+    pub pending_requests: i64,
+}
+
+impl AccountLine {
+    /// What a line is made of, for a `WHERE` to follow.
+    pub const SELECT: &'static str = "SELECT account_id, name, coalesce(balance, 0) AS balance, \
+        (SELECT count(*) FROM requests WHERE funding_account = account_id AND received AND ended IS NULL) \
+        AS pending_requests FROM accounts";
 }
 
 impl Query for AccountsList {
@@ -45,11 +54,10 @@ impl Query for AccountsList {
         &[AccountId::hint("after").says("Only those after this number: `next` of the page before."), Limit::HINT];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<AccountsPage>, QueryError> {
-        let sql = "SELECT account_id, name, coalesce(balance, 0) AS balance FROM accounts \
-                   WHERE account_id > ? ORDER BY account_id LIMIT ?";
+        let sql = format!("{} WHERE account_id > ? ORDER BY account_id LIMIT ?", AccountLine::SELECT);
         // Nothing is less than the empty text, and every number is more.
         let after = self.after.map_or_else(String::new, String::from);
-        let mut accounts: Vec<AccountLine> = rows.all(sql, (after, self.limit.and_one_more())).await?;
+        let mut accounts: Vec<AccountLine> = rows.all(&sql, (after, self.limit.and_one_more())).await?;
         let more = self.limit.cut(&mut accounts);
         let next = accounts.last().filter(|_| more).map(|last| last.account_id);
         Ok(Some(AccountsPage { accounts, next }))

@@ -82,11 +82,27 @@ impl From<Money> for headwater::projection::Value {
     }
 }
 
+impl Add for Money {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.checked_add(other.0).expect(NO_OVERFLOW))
+    }
+}
+
+impl Sub for Money {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.checked_sub(other.0).expect(NO_OVERFLOW))
+    }
+}
+
 impl Add<Amount> for Money {
     type Output = Self;
 
     fn add(self, amount: Amount) -> Self {
-        Self(self.0.checked_add(amount.0).expect(NO_OVERFLOW))
+        self + amount.money()
     }
 }
 
@@ -94,7 +110,7 @@ impl Sub<Amount> for Money {
     type Output = Self;
 
     fn sub(self, amount: Amount) -> Self {
-        Self(self.0.checked_sub(amount.0).expect(NO_OVERFLOW))
+        self - amount.money()
     }
 }
 

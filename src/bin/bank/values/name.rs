@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text;
+
 /// The name on an account: 5 to 15 characters, whatever bytes they take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -11,10 +13,8 @@ pub struct Name(String);
 
 /// A text that is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("name: it has {characters} characters, a name has 5 to 15")]
-pub struct NameError {
-    characters: usize,
-}
+#[error("name: {0}; a name has 5 to 15")]
+pub struct NameError(text::Fault);
 
 impl Name {
     /// The name as text.
@@ -33,8 +33,8 @@ impl TryFrom<String> for Name {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let characters = text.chars().count();
-        if (5..=15).contains(&characters) { Ok(Self(text)) } else { Err(NameError { characters }) }
+        text::check(&text, 5..=15).map_err(NameError)?;
+        Ok(Self(text))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
         for text in ["Emmet", "Fifteen letters"] {
             assert_eq!(Name::try_from(text).map(String::from).as_deref(), Ok(text));
         }
-        for text in ["", "Four", "Sixteen letters!"] {
+        for text in ["", "Four", "Sixteen letters!", "Emm\net", "Emmet\0"] {
             let error = Name::try_from(text).expect_err(text).to_string();
             assert!(error.contains("name") && error.contains("5 to 15"), "{error}");
         }

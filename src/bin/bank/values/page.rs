@@ -18,6 +18,11 @@ impl Limit {
     /// What is said of it in the description of the API.
     pub const HINT: Hint = Hint::of("limit").between(1, Self::MOST).says("How many at most; 100 if nothing is said.");
 
+    /// How many rows to read.
+    pub const fn rows(self) -> i64 {
+        self.0
+    }
+
     /// How many rows to read: one more than asked for tells whether there are more.
     pub const fn and_one_more(self) -> i64 {
         self.0 + 1
