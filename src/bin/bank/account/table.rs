@@ -1,6 +1,7 @@
 //! What holds of every command of an account: which are judged where there is no account or it was deleted,
 //! which are repeats, in which order the judgement is made, and what is remembered for how long.
 
+use headwater::Refusal;
 use headwater::position::Version;
 use headwater::testing::Given;
 
@@ -35,8 +36,7 @@ fn ten() -> Given<Account> {
 }
 
 fn code(account: Given<Account>, command: &AccountCommand) -> &'static str {
-    use headwater::Refusal;
-    account.when(command.clone()).judgement().as_ref().map_or_else(|refusal| refusal.code(), |_| "accepted")
+    account.when(command.clone()).judgement().as_ref().map_or_else(Refusal::code, |_| "accepted")
 }
 
 #[test]
