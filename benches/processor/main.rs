@@ -1,7 +1,7 @@
 //! The account job on a Kafka cluster: commands in, one event, one outcome and one reply for each, exactly
 //! once.
 //!
-//! `cargo bench --bench processor -- throughput [COMMANDS] [ACCOUNTS] [LANES]`
+//! `cargo bench --bench processor -- throughput [COMMANDS] [ACCOUNTS] [LANES] [PROCESS ID OF THE BROKER]`
 //! `cargo bench --bench processor -- hot [COMMANDS]`        one account
 //! `cargo bench --bench processor -- latency [COMMANDS]`    one command at a time on an idle system
 //! `cargo bench --bench processor -- codec`                 writing and reading one command
@@ -9,126 +9,32 @@
 //! The cluster is that of `HEADWATER_KAFKA__BOOTSTRAP_SERVERS`, 127.0.0.1:19092 by default. Each run makes
 //! topics of its own.
 
-use std::fmt;
+mod account;
+mod cpu;
+
+use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use account::{Account, Command, Deposit, Withdraw};
 use headwater::aggregate::processor::{self, ProcessorParts, ProcessorSettings};
-use headwater::aggregate::{Aggregate, Codecs, Context, Decision, EventContext, HandOffTargets, Refusal};
+use headwater::aggregate::{Codecs, HandOffTargets};
 use headwater::clock::{self, Clock};
 use headwater::command::{Client, CommandHead, EncodedCommand, ReplyTo};
 use headwater::lane::{Lanes, PartitionState};
 use headwater::log::kafka::{KafkaLog, KafkaSettings};
-use headwater::log::{Isolation, Log, LogError, Outgoing};
+use headwater::log::{Isolation, Log, LogError, Outgoing, Topic};
 use headwater::position::{Offset, Partition};
-use headwater::schema::{Data, InMemoryRegistry, Message, MessageSchema, RecordCodec, Registry};
+use headwater::schema::{Data, InMemoryRegistry, RecordCodec, Registry};
 use headwater::topology::{Topology, partition_of};
-use serde::{Deserialize, Serialize};
 
-const FLOOR: i64 = -10_000;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Account {
-    balance: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Deposit {
-    amount: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Withdraw {
-    amount: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Command {
-    Deposit(Deposit),
-    Withdraw(Withdraw),
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Deposited {
-    amount: i64,
-    balance: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Withdrawn {
-    amount: i64,
-    balance: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Event {
-    Deposited(Deposited),
-    Withdrawn(Withdrawn),
-}
-
-macro_rules! schemas {
-    ($type:ty: $($name:literal $fields:literal),+) => {
-        impl Message for $type {
-            const SCHEMAS: &'static [MessageSchema] = &[$(MessageSchema::new(
-                $name,
-                concat!(r#"{"type": "record", "name": ""#, $name, r#"", "fields": ["#, $fields, "]}"),
-            )),+];
-        }
-    };
-}
-schemas!(Account: "Account" r#"{"name": "balance", "type": "long"}"#);
-schemas!(Command:
-    "Deposit" r#"{"name": "amount", "type": "long"}"#,
-    "Withdraw" r#"{"name": "amount", "type": "long"}"#);
-schemas!(Event:
-    "Deposited" r#"{"name": "amount", "type": "long"}, {"name": "balance", "type": "long"}"#,
-    "Withdrawn" r#"{"name": "amount", "type": "long"}, {"name": "balance", "type": "long"}"#);
-
-#[derive(Debug)]
-struct InsufficientFunds;
-
-impl fmt::Display for InsufficientFunds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("insufficient funds")
-    }
-}
-
-impl std::error::Error for InsufficientFunds {}
-
-impl Refusal for InsufficientFunds {
-    const CODES: &'static [&'static str] = &["insufficient_funds"];
-
-    fn code(&self) -> &'static str {
-        "insufficient_funds"
-    }
-}
-
-impl Aggregate for Account {
-    const NAME: &'static str = "account";
-    type Id = String;
-    type Command = Command;
-    type Event = Event;
-    type Refusal = InsufficientFunds;
-
-    fn decide(&self, command: Command, _: &Context<'_>) -> Result<Decision<Event>, InsufficientFunds> {
-        match command {
-            Command::Deposit(Deposit { amount }) => {
-                Ok(Decision::event(Event::Deposited(Deposited { amount, balance: self.balance + amount })))
-            }
-            Command::Withdraw(Withdraw { amount }) if self.balance - amount < FLOOR => Err(InsufficientFunds),
-            Command::Withdraw(Withdraw { amount }) => {
-                Ok(Decision::event(Event::Withdrawn(Withdrawn { amount, balance: self.balance - amount })))
-            }
-        }
-    }
-
-    fn evolve(&mut self, event: &Event, _: &EventContext<'_>) {
-        match event {
-            Event::Deposited(Deposited { balance, .. }) | Event::Withdrawn(Withdrawn { balance, .. }) => {
-                self.balance = *balance;
-            }
-        }
-    }
+fn connect() -> Arc<dyn Log> {
+    let servers = std::env::var("HEADWATER_KAFKA__BOOTSTRAP_SERVERS").unwrap_or("127.0.0.1:19092".to_owned());
+    let settings = KafkaSettings { bootstrap_servers: servers, ..KafkaSettings::default() };
+    Arc::new(KafkaLog::connect(settings).expect("a cluster"))
 }
 
 struct Bench {
@@ -140,9 +46,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let servers = std::env::var("HEADWATER_KAFKA__BOOTSTRAP_SERVERS").unwrap_or("127.0.0.1:19092".to_owned());
-        let settings = KafkaSettings { bootstrap_servers: servers, ..KafkaSettings::default() };
-        let log: Arc<dyn Log> = Arc::new(KafkaLog::connect(settings).expect("a cluster"));
+        let log = connect();
         let topology = Topology {
             app: format!("bench_{}", clock::new_id().simple()),
             partitions: 8,
@@ -215,32 +119,24 @@ impl Bench {
         sender.flush(Duration::from_mins(2)).expect("flushed");
     }
 
-    /// Counts replies as they become visible; gives the rate from the first to the last.
-    fn observe(&self, commands: u64) -> f64 {
-        let replies = self.topology.replies().partition(Partition(0));
-        let mut reader = self.log.reader().expect("a reader");
-        reader.follow(&[(replies, Offset::ZERO)]).expect("followed");
-        let (mut seen, mut first) = (0, None);
-        let deadline = clock::instant() + Duration::from_mins(5);
-        while seen < commands {
-            let records = reader.poll(Duration::from_millis(100), 10_000).expect("replies");
-            if !records.is_empty() {
-                first.get_or_insert_with(clock::instant);
-            }
-            seen += records.len() as u64;
-            assert!(clock::instant() < deadline, "only {seen} replies");
-        }
-        let first: Instant = first.expect("there were replies");
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = commands as f64 / first.elapsed().as_secs_f64();
-        rate
-    }
-
-    fn throughput(&self, commands: u64, accounts: u64, lanes: usize) {
+    fn throughput(&self, commands: u64, accounts: u64, lanes: usize, broker: Option<u32>) {
         self.load(commands, accounts);
+        let used = || [Some(process::id()), broker].map(|it| it.map_or(Duration::ZERO, cpu::used_by));
+        let before = used();
         let processor = self.start(lanes);
-        let rate = self.observe(commands);
-        println!("headwater, {lanes} lanes, {accounts} accounts: {commands} commands at {rate:.0}/s");
+        // In a process of its own, as with every peer: it is no part of the work.
+        let observer = process::Command::new(std::env::current_exe().expect("a path"))
+            .args(["observe", self.topology.replies().as_str(), &commands.to_string()])
+            .output()
+            .expect("the observer runs");
+        let after = used();
+        assert!(observer.status.success(), "{}", String::from_utf8_lossy(&observer.stderr));
+        let rate = String::from_utf8_lossy(&observer.stdout);
+        println!("headwater, {lanes} lanes, {accounts} accounts: {commands} commands at {}/s", rate.trim());
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let per_100_000 =
+            |which: usize| after[which].saturating_sub(before[which]).as_secs_f64() * 100_000.0 / commands as f64;
+        println!("CPU seconds for 100,000 commands: {:.3} here, {:.3} in the broker", per_100_000(0), per_100_000(1));
         processor.join().expect("it stops");
         let events: i64 = (0..self.topology.partitions)
             .map(|number| self.codecs.topics.events.partition(Partition(number)))
@@ -319,15 +215,38 @@ impl Bench {
     }
 }
 
+/// Counts replies as they become visible; prints the rate from the first to the last.
+fn observe(topic: &str, commands: u64) {
+    let replies = Topic::from(topic).partition(Partition(0));
+    let mut reader = connect().reader().expect("a reader");
+    reader.follow(&[(replies, Offset::ZERO)]).expect("followed");
+    let (mut seen, mut first) = (0, None);
+    let deadline = clock::instant() + Duration::from_mins(5);
+    while seen < commands {
+        let records = reader.poll(Duration::from_millis(100), 10_000).expect("replies");
+        if !records.is_empty() {
+            first.get_or_insert_with(clock::instant);
+        }
+        seen += records.len() as u64;
+        assert!(clock::instant() < deadline, "only {seen} replies");
+    }
+    let first: Instant = first.expect("there were replies");
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = commands as f64 / first.elapsed().as_secs_f64();
+    println!("{rate:.0}");
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let number = |index: usize, default: u64| words.get(index).map_or(default, |word| word.parse().expect("a number"));
+    let broker = words.get(4).map(|word| word.parse().expect("a process id"));
     match words.first().map(String::as_str) {
         Some("throughput") => {
             let lanes = usize::try_from(number(3, 2)).expect("small");
-            Bench::new().throughput(number(1, 1_000_000), number(2, 100_000), lanes);
+            Bench::new().throughput(number(1, 1_000_000), number(2, 100_000), lanes, broker);
         }
-        Some("hot") => Bench::new().throughput(number(1, 200_000), 1, 1),
+        Some("observe") => observe(&words[1], number(2, 0)),
+        Some("hot") => Bench::new().throughput(number(1, 200_000), 1, 1, None),
         Some("latency") => Bench::new().latency(usize::try_from(number(1, 500)).expect("small")),
         Some("codec") => Bench::new().codec(),
         _ => println!("say what to measure: throughput, hot, latency or codec"),
