@@ -65,7 +65,7 @@ fn record(topic: &Topic, partition: i32, value: &str) -> Outgoing {
 fn write(writer: &mut dyn Writer, topic: &Topic, partition: i32, count: usize) {
     writer.begin().expect("begin");
     for number in 0..count {
-        writer.send(record(topic, partition, &number.to_string())).expect("send");
+        writer.send(&[record(topic, partition, &number.to_string())]).expect("send");
     }
     writer.commit().expect("commit");
 }
@@ -274,7 +274,7 @@ fn a_read_passes_markers_and_aborted_records() {
     for round in 0..3 {
         writer.begin().expect("begin");
         for _ in 0..5 {
-            writer.send(record(&topic, 0, "aborted")).expect("send");
+            writer.send(&[record(&topic, 0, "aborted")]).expect("send");
         }
         while end() < Offset(11 + round * 6 + 5) {}
         writer.abort().expect("abort");
@@ -305,7 +305,7 @@ fn a_read_waits_for_an_open_transaction_and_then_goes_on() {
     for round in 0..4 {
         let from = log.bounds(std::slice::from_ref(&partition), Isolation::Uncommitted).expect("bounds")[0].end;
         writer.begin().expect("begin");
-        writer.send(record(&topic, 0, "open")).expect("send");
+        writer.send(&[record(&topic, 0, "open")]).expect("send");
         while log.bounds(std::slice::from_ref(&partition), Isolation::Uncommitted).expect("bounds")[0].end == from {}
         let until = from.next().next();
         for _ in 0..2 {
@@ -377,7 +377,7 @@ fn a_writer_of_the_same_id_ends_what_the_first_left_and_fences_it() {
     let id = unique("writer");
     let mut first = log.writer(&id).expect("writer");
     first.begin().expect("begin");
-    first.send(record(&topic, 0, "orphan")).expect("send");
+    first.send(&[record(&topic, 0, "orphan")]).expect("send");
     let began = clock::instant();
     let mut second = log.writer(&id).expect("writer");
     eprintln!("taken over in {:?}", began.elapsed());
@@ -396,7 +396,7 @@ fn a_record_that_is_too_large_is_rejected_and_the_writer_goes_on() {
     let mut writer = log.writer(&unique("writer")).expect("writer");
     writer.begin().expect("begin");
     let huge = Outgoing { value: Some(Bytes::from(vec![0; 5_000_000])), ..record(&topic, 0, "") };
-    let refused = match writer.send(huge) {
+    let refused = match writer.send(&[huge]) {
         Err(error) => error,
         Ok(()) => writer.commit().expect_err("too large"),
     };

@@ -112,15 +112,12 @@ impl Writers {
 /// begin → records → offsets at once, whose round trips overlap the deliveries → commit: three round trips.
 fn write(writer: &mut dyn Writer, job: &Job) -> Result<Written, TransactionError> {
     retried(|| writer.begin())?;
-    for record in &job.records {
-        retried(|| writer.send(record.clone()))?;
-    }
+    writer.send(&job.records)?;
     retried(|| writer.send_offsets(&job.fence, &job.offsets))?;
     retried(|| writer.commit())
 }
 
 fn retried<T>(mut call: impl FnMut() -> Result<T, TransactionError>) -> Result<T, TransactionError> {
-    // Only a call that failed looks at the clock: one is made for each record.
     let mut failing_since = None;
     loop {
         match call() {

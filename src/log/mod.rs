@@ -322,8 +322,9 @@ pub trait Member: Send {
 pub trait Writer: Send {
     /// Begins a transaction.
     fn begin(&mut self) -> Result<(), TransactionError>;
-    /// Adds a record. Returns before it is written.
-    fn send(&mut self, record: Outgoing) -> Result<(), TransactionError>;
+    /// Adds records, which keep this order within each partition. Returns before they are written. After an
+    /// error some may have been added: the transaction is to be aborted, and the call is never retriable.
+    fn send(&mut self, records: &[Outgoing]) -> Result<(), TransactionError>;
     /// Adds consumer offsets, which are accepted only if the fence is still current.
     fn send_offsets(
         &mut self,

@@ -324,9 +324,10 @@ impl Writer for FaultyWriter {
         faults.writer_call(Call::Begin, || self.inner().begin())
     }
 
-    fn send(&mut self, record: Outgoing) -> Result<(), TransactionError> {
+    /// One call for each record, so that a fault may strike between any two.
+    fn send(&mut self, records: &[Outgoing]) -> Result<(), TransactionError> {
         let faults = self.faults.clone();
-        faults.writer_call(Call::Send, || self.inner().send(record))
+        records.chunks(1).try_for_each(|one| faults.writer_call(Call::Send, || self.inner().send(one)))
     }
 
     fn send_offsets(

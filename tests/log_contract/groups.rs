@@ -163,7 +163,7 @@ pub fn a_stale_owner_commits_nothing(world: &World) {
     let moved = second.owned.first().expect("one").clone();
     let mut writer = world.writer();
     writer.begin().unwrap();
-    writer.send(record(&to, "by a stale owner")).unwrap();
+    writer.send(&[record(&to, "by a stale owner")]).unwrap();
     let ended = writer.send_offsets(&stale, &[(moved.clone(), at(1))]).and_then(|()| writer.commit().map(|_| ()));
     assert!(matches!(ended, Err(TransactionError::Abortable(_) | TransactionError::Fatal(_))), "{ended:?}");
     if matches!(ended, Err(TransactionError::Abortable(_))) {
@@ -176,7 +176,7 @@ pub fn a_stale_owner_commits_nothing(world: &World) {
     let fresh = second.fence();
     assert!(fresh.generation > stale.generation);
     writer.begin().unwrap();
-    writer.send(record(&to, "by the owner")).unwrap();
+    writer.send(&[record(&to, "by the owner")]).unwrap();
     writer.send_offsets(&fresh, &[(moved.clone(), at(1))]).unwrap();
     writer.commit().unwrap();
     assert_eq!(second.member.committed(&[moved]).unwrap(), [Some(at(1))]);

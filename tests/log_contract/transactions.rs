@@ -143,7 +143,7 @@ pub fn a_fenced_writer_commits_nothing(world: &World) {
     begin(&mut *zombie, &[record(&to, "by the zombie")]);
     let mut owner = world.log.writer(&id).unwrap();
     // Whether it is told at once or only when it commits, it commits nothing.
-    let ended = zombie.send(record(&to, "by the zombie, later")).and_then(|()| zombie.commit().map(|_| ()));
+    let ended = zombie.send(&[record(&to, "by the zombie, later")]).and_then(|()| zombie.commit().map(|_| ()));
     assert!(matches!(ended, Err(TransactionError::Fatal(_))), "{ended:?}");
     commit(&mut *owner, &[record(&to, "by the owner")]);
     assert_eq!(world.values(&to), ["by the owner"]);
@@ -154,7 +154,7 @@ pub fn a_rejected_record_spoils_its_transaction_only(world: &World) {
     let mut writer = world.writer();
     begin(&mut *writer, &[record(&to, "beside it")]);
     let large = record(&to, &"x".repeat(3 * 1024 * 1024));
-    let ended = writer.send(large).and_then(|()| writer.commit().map(|_| ()));
+    let ended = writer.send(&[large]).and_then(|()| writer.commit().map(|_| ()));
     assert!(matches!(ended, Err(TransactionError::Rejected(_))), "{ended:?}");
     writer.abort().unwrap();
     commit(&mut *writer, &[record(&to, "after it")]);

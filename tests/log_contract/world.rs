@@ -154,9 +154,7 @@ pub fn commit(writer: &mut dyn Writer, records: &[Outgoing]) {
 /// Begins a transaction and sends records.
 pub fn begin(writer: &mut dyn Writer, records: &[Outgoing]) {
     writer.begin().unwrap();
-    for record in records {
-        writer.send(record.clone()).unwrap();
-    }
+    writer.send(records).unwrap();
 }
 
 /// A member that does as it is told, and notes what it has.

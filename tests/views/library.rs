@@ -96,7 +96,7 @@ impl Library {
             let sequence = next(&mut self.sequences, partition);
             let event = self.recorded(id, data, partition, version, sequence);
             let record = self.record(&event);
-            self.writer.send(record).expect("sends");
+            self.writer.send(&[record]).expect("sends");
             written.push(event);
         }
         if commit {
@@ -154,7 +154,7 @@ impl Library {
         let topic = self.topology.aggregate(Shelf::NAME).events;
         let (key, value) = (Some(key.to_owned().into()), Some(value.into()));
         self.writer.begin().expect("begins");
-        self.writer.send(Outgoing { topic, partition, key, value, traceparent: None }).expect("sends");
+        self.writer.send(&[Outgoing { topic, partition, key, value, traceparent: None }]).expect("sends");
         self.writer.commit().expect("commits");
     }
 
@@ -163,7 +163,7 @@ impl Library {
         let event = self.recorded(id.to_owned(), placed("x", 1, 1), self.partition_of(id), version, sequence);
         let record = self.record(&event);
         self.writer.begin().expect("begins");
-        self.writer.send(record).expect("sends");
+        self.writer.send(&[record]).expect("sends");
         self.writer.commit().expect("commits");
     }
 
@@ -193,7 +193,7 @@ impl Library {
         let value = Some(codec.encode(&head, Data::User(data)).expect("encodes"));
         self.writer.begin().expect("begins");
         let key = Some(id.to_owned().into());
-        self.writer.send(Outgoing { topic, partition, key, value, traceparent: None }).expect("sends");
+        self.writer.send(&[Outgoing { topic, partition, key, value, traceparent: None }]).expect("sends");
         self.writer.commit().expect("commits");
         Position { aggregate: A::NAME.to_owned(), partition, sequence: Sequence(1) }
     }

@@ -71,9 +71,10 @@ impl Writer for TransactionalWriter {
         Ok(())
     }
 
-    fn send(&mut self, record: Outgoing) -> Result<(), TransactionError> {
+    fn send(&mut self, records: &[Outgoing]) -> Result<(), TransactionError> {
         self.check_open()?;
-        let sent = self.shared.lock().map_err(|it| lost(&it)).and_then(|mut it| it.send(self.me, &record));
+        let shared = self.shared.lock().map_err(|it| lost(&it));
+        let sent = shared.and_then(|mut it| records.iter().try_for_each(|record| it.send(self.me, record)));
         self.note(sent)
     }
 

@@ -73,7 +73,7 @@ impl Cluster {
 
     fn begin(&self, writer: &mut dyn Writer) {
         writer.begin().expect("begin");
-        writer.send(self.record()).expect("send");
+        writer.send(&[self.record()]).expect("send");
     }
 
     fn fence(&self) -> Fence {

@@ -2,6 +2,8 @@
 //!
 //! * Ending a transaction: `Producer::commit_transaction` flushes through a poll of 100 ms that does not
 //!   come back early, so that every commit costs at least that. The call itself takes a millisecond or two.
+//! * Writing many records of one partition: `BaseProducer::send` looks the topic up by name for each, and
+//!   copies the name to do so.
 //! * Group metadata: rust-rdkafka hides the generation, and a commit with generation -1 is accepted
 //!   *unfenced* by a classic coordinator.
 //!
@@ -10,7 +12,7 @@
 
 #![expect(unsafe_code, reason = "calls into librdkafka that rust-rdkafka does not offer, or only slowly")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_void};
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -20,6 +22,9 @@ use rdkafka::bindings as native;
 use rdkafka::client::Client;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use crate::log::Outgoing;
+use crate::position::Partition;
 
 /// Without end of its own: librdkafka bounds it by `transaction.timeout.ms`. Any other value risks a
 /// call that has ended here and goes on inside.
@@ -123,6 +128,71 @@ pub(super) fn flush<C: ClientContext>(client: &Client<C>, wait: Duration) -> boo
     // SAFETY: the borrowed client keeps the handle alive for the whole call.
     let code = unsafe { native::rd_kafka_flush(client.native_ptr(), millis(wait)) };
     code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// A topic, looked up once. Must be dropped before its client.
+pub(super) struct NativeTopic(NonNull<native::rd_kafka_topic_t>);
+
+// SAFETY: a counted reference to an object that librdkafka guards with locks of its own.
+unsafe impl Send for NativeTopic {}
+
+impl NativeTopic {
+    /// A topic as `client` sees it; `None` for a name that is none.
+    pub(super) fn of<C: ClientContext>(client: &Client<C>, name: &str) -> Option<Self> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the borrowed client keeps the handle alive for the whole call, the name is terminated and
+        // copied, and no configuration means the client's own.
+        NonNull::new(unsafe { native::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), ptr::null_mut()) })
+            .map(Self)
+    }
+
+    /// Enqueues records of one partition, in order, with `opaque` for the reports of their delivery. If one
+    /// is not taken, gives its number and why. Headers are left out.
+    pub(super) fn produce(
+        &self,
+        partition: Partition,
+        records: &[&Outgoing],
+        opaque: usize,
+    ) -> Result<(), (usize, RDKafkaErrorCode)> {
+        let part =
+            |bytes: Option<&[u8]>| bytes.map_or((ptr::null_mut(), 0), |it| (it.as_ptr().cast_mut().cast(), it.len()));
+        let message = |record: &&Outgoing| {
+            let (payload, len) = part(record.value.as_deref());
+            let (key, key_len) = part(record.key.as_deref());
+            native::rd_kafka_message_t {
+                err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+                rkt: ptr::null_mut(),
+                partition: partition.0,
+                payload,
+                len,
+                key,
+                key_len,
+                offset: 0,
+                _private: ptr::without_provenance_mut::<c_void>(opaque),
+            }
+        };
+        let mut messages: Vec<_> = records.iter().map(message).collect();
+        let count = i32::try_from(messages.len()).expect("a batch is far smaller");
+        // SAFETY: the topic is valid as long as `self`. Keys and values are borrowed for the whole call and
+        // only read: librdkafka copies them, as the flag says. Only the messages' errors are written.
+        let taken = unsafe {
+            let copy = native::RD_KAFKA_MSG_F_COPY;
+            native::rd_kafka_produce_batch(self.0.as_ptr(), partition.0, copy, messages.as_mut_ptr(), count)
+        };
+        if taken == count {
+            return Ok(());
+        }
+        let refused = |message: &native::rd_kafka_message_t| message.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let number = messages.iter().position(refused).unwrap_or(0);
+        Err((number, messages[number].err.into()))
+    }
+}
+
+impl Drop for NativeTopic {
+    fn drop(&mut self) {
+        // SAFETY: this value's own reference, given back once.
+        unsafe { native::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
 }
 
 fn millis(wait: Duration) -> i32 {

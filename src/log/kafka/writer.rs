@@ -10,9 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use rdkafka::Message;
-use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -21,11 +20,13 @@ use super::config::Configs;
 use super::context::{Voice, speaks};
 use super::error::{is_temporary, log_error, transaction_error, undelivered};
 use super::inquiry::offset_list;
-use super::native::{self, GroupMetadata, TransactionFailure};
+use super::native::{self, GroupMetadata, NativeTopic, TransactionFailure};
 use super::record::headers;
 use crate::clock;
-use crate::log::{CommittedOffset, Fence, LogError, Outgoing, TopicPartition, TransactionError, Writer, Written};
-use crate::position::Offset;
+use crate::log::{
+    CommittedOffset, Fence, LogError, Outgoing, Topic, TopicPartition, TransactionError, Writer, Written,
+};
+use crate::position::{Offset, Partition};
 
 const ROOM_PAUSE: Duration = Duration::from_millis(1);
 const ROOM_WAIT: Duration = Duration::from_secs(5);
@@ -78,10 +79,31 @@ pub(super) struct KafkaWriter {
     id: String,
     /// `None` only while being dropped.
     producer: Option<ThreadedProducer<WriterContext>>,
+    /// Numbers into `destinations`, and into what the deliveries tell.
     slots: HashMap<TopicPartition, usize>,
+    destinations: Vec<Destination>,
     transaction_timeout: Duration,
     suspicious_after: Duration,
     is_slow: bool,
+}
+
+/// A partition that this writer has written to.
+struct Destination {
+    topic: NativeTopic,
+    partition: Partition,
+}
+
+/// A partition of a topic, without a copy of the topic's name.
+#[derive(Hash)]
+struct Place<'a> {
+    topic: &'a Topic,
+    partition: Partition,
+}
+
+impl Equivalent<TopicPartition> for Place<'_> {
+    fn equivalent(&self, key: &TopicPartition) -> bool {
+        self.partition == key.partition && *self.topic == key.topic
+    }
 }
 
 impl KafkaWriter {
@@ -106,6 +128,7 @@ impl KafkaWriter {
             id: id.to_owned(),
             producer: Some(producer),
             slots: HashMap::new(),
+            destinations: Vec::new(),
             transaction_timeout: configs.transaction_timeout(),
             suspicious_after: configs.retry_backoff().mul_f64(0.8),
             is_slow: false,
@@ -116,15 +139,58 @@ impl KafkaWriter {
         self.producer.as_ref().expect("a producer is there until the writer is dropped")
     }
 
-    fn slot(&mut self, record: &Outgoing) -> usize {
-        let partition = record.topic.partition(record.partition);
-        if let Some(slot) = self.slots.get(&partition) {
-            return *slot;
+    fn slot(&mut self, record: &Outgoing) -> Result<usize, TransactionError> {
+        if let Some(slot) = self.slots.get(&Place { topic: &record.topic, partition: record.partition }) {
+            return Ok(*slot);
         }
-        let slot = self.slots.len();
+        let partition = record.topic.partition(record.partition);
+        let topic = NativeTopic::of(self.producer().client(), record.topic.as_str());
+        let topic = topic.filter(|_| record.partition.0 >= 0);
+        let topic =
+            topic.ok_or_else(|| TransactionError::Rejected(format!("writing to {partition}: no such partition")))?;
+        let slot = self.destinations.len();
+        self.destinations.push(Destination { topic, partition: record.partition });
         self.slots.insert(partition, slot);
         self.producer().context().deliveries().last.push(None);
-        slot
+        Ok(slot)
+    }
+
+    /// Enqueues records of one partition. Waits for room in the queue.
+    fn enqueue(&self, slot: usize, mut records: &[&Outgoing]) -> Result<(), TransactionError> {
+        let Destination { topic, partition } = &self.destinations[slot];
+        let deadline = clock::instant() + ROOM_WAIT;
+        while let Err((refused, code)) = topic.produce(*partition, records, slot) {
+            records = &records[refused..];
+            self.make_room(records[0], code, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Enqueues a record with a header, which only goes one by one.
+    fn enqueue_with_header(&self, slot: usize, record: &Outgoing) -> Result<(), TransactionError> {
+        let deadline = clock::instant() + ROOM_WAIT;
+        loop {
+            let mut outgoing = BaseRecord::with_opaque_to(record.topic.as_str(), slot).partition(record.partition.0);
+            outgoing.key = record.key.as_deref();
+            outgoing.payload = record.value.as_deref();
+            outgoing.headers = headers(record.traceparent.as_ref());
+            let Err((error, _)) = self.producer().send(outgoing) else { return Ok(()) };
+            self.make_room(record, error.rdkafka_error_code().unwrap_or(Code::Fail), deadline)?;
+        }
+    }
+
+    /// After a record was not taken: waits a moment if the queue is full, otherwise tells why.
+    fn make_room(&self, record: &Outgoing, code: Code, deadline: Instant) -> Result<(), TransactionError> {
+        let place = || format!("writing to {}/{}", record.topic, record.partition);
+        if code != Code::QueueFull {
+            return Err(undelivered(code, format!("{}: {code}", place())));
+        }
+        self.check_deliveries()?;
+        if clock::instant() >= deadline {
+            return Err(TransactionError::Abortable(format!("{}: the queue stayed full for {ROOM_WAIT:?}", place())));
+        }
+        sleep(ROOM_PAUSE);
+        Ok(())
     }
 
     /// Ends a transactional call: tells what is to be done if it failed, and whether it took so long that
@@ -172,34 +238,22 @@ impl Writer for KafkaWriter {
             .map_err(|failure| transaction_error(&format!("begin of writer {}", self.id), &failure))
     }
 
-    fn send(&mut self, record: Outgoing) -> Result<(), TransactionError> {
-        let place = || format!("writing to {}/{}", record.topic, record.partition);
-        if record.partition.0 < 0 {
-            return Err(TransactionError::Rejected(format!("{}: no such partition", place())));
-        }
-        let slot = self.slot(&record);
-        let deadline = clock::instant() + ROOM_WAIT;
-        loop {
-            let mut outgoing = BaseRecord::with_opaque_to(record.topic.as_str(), slot).partition(record.partition.0);
-            outgoing.key = record.key.as_deref();
-            outgoing.payload = record.value.as_deref();
-            outgoing.headers = headers(record.traceparent.as_ref());
-            match self.producer().send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
-                    self.check_deliveries()?;
-                    if clock::instant() >= deadline {
-                        let text = format!("{}: the queue stayed full for {ROOM_WAIT:?}", place());
-                        return Err(TransactionError::Retriable(text));
-                    }
-                    sleep(ROOM_PAUSE);
-                }
-                Err((error, _)) => {
-                    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                    return Err(undelivered(code, format!("{}: {error}", place())));
-                }
+    fn send(&mut self, records: &[Outgoing]) -> Result<(), TransactionError> {
+        let mut runs: Vec<Vec<&Outgoing>> = Vec::new();
+        for record in records {
+            let slot = self.slot(record)?;
+            runs.resize_with(self.destinations.len(), Vec::new);
+            if record.traceparent.is_none() {
+                runs[slot].push(record);
+                continue;
             }
+            self.enqueue(slot, &std::mem::take(&mut runs[slot]))?;
+            self.enqueue_with_header(slot, record)?;
         }
+        for (slot, run) in runs.iter().enumerate().filter(|(_, run)| !run.is_empty()) {
+            self.enqueue(slot, run)?;
+        }
+        Ok(())
     }
 
     fn send_offsets(
@@ -247,6 +301,7 @@ impl Drop for KafkaWriter {
     fn drop(&mut self) {
         // Closing a producer takes up to 600 ms, most of it waiting for its polling thread; the writer that
         // replaces it does not have to wait, since it fences this one.
+        self.destinations.clear();
         let Some(producer) = self.producer.take() else { return };
         let closing = std::thread::Builder::new().name("kafka-writer-close".to_owned());
         if let Err(error) = closing.spawn(move || drop(producer)) {

@@ -97,7 +97,7 @@ impl EmbeddedRegistry {
         };
         let write = || {
             writer.begin()?;
-            writer.send(record)?;
+            writer.send(&[record])?;
             writer.commit()
         };
         match write() {

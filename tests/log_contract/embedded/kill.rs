@@ -89,7 +89,7 @@ fn die_after(folder: &Path, steps: usize) -> ! {
     step();
     writer.begin().unwrap();
     step();
-    writer.send(record(&partition(1), "second")).unwrap();
+    writer.send(&[record(&partition(1), "second")]).unwrap();
     step();
     writer.send_offsets(&player.fence(), &[(partition(0), at(2))]).unwrap();
     step();

@@ -141,7 +141,7 @@ impl Bench {
             }
             Step::Send(writer, to) => {
                 let record = self.unique(to);
-                self.writer(writer).send(record).unwrap();
+                self.writer(writer).send(&[record]).unwrap();
                 self.model.append(to, Fate::Open(writer));
             }
             Step::Commit(number) => {
@@ -228,7 +228,7 @@ fn writers_and_readers_at_once_see_whole_transactions_in_order() {
                 for round in 0..100 {
                     writer.begin().unwrap();
                     for partition in to {
-                        writer.send(record(partition, &format!("{name} {round}"))).unwrap();
+                        writer.send(&[record(partition, &format!("{name} {round}"))]).unwrap();
                     }
                     if round % 7 == 3 { writer.abort().unwrap() } else { drop(writer.commit().unwrap()) }
                 }
