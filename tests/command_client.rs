@@ -64,7 +64,7 @@ impl World {
             sequence: Sequence(version),
             data: None,
         });
-        let reply = Reply { aggregate_id: id.to_owned(), command_id, outcome };
+        let reply = Reply { aggregate_id: id.into(), command_id, outcome };
         let value = self.replies().encode(&reply).expect("encoded");
         self.write(self.topology.replies(), key, value);
     }

@@ -6,44 +6,77 @@
 //! So forgetting early can only refuse a command (`too_old`), never judge one twice.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use uuid::Uuid;
 
-use super::{Failure, Outcome, OutcomeEntry, PayloadHash};
+use super::{Failure, OutcomeEntry, PayloadHash};
 use crate::clock::Timestamp;
 use crate::position::{Offset, Version};
 
 /// What a sender's clock may differ from the log's.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
+/// One for all, so that a command is hashed once and then looked for in several places.
+static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+
 /// What names a command: an id counts for one aggregate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CommandKey {
-    /// The command's id.
-    pub command_id: Uuid,
-    /// The aggregate's id.
-    pub aggregate_id: Box<str>,
+#[derive(Clone, Copy, Debug)]
+pub struct CommandKey<'a> {
+    command_id: Uuid,
+    aggregate_id: &'a str,
+    hash: u64,
 }
 
-/// The first outcome of a command, with what tells a repeat from a conflict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// The schema id the command was written with.
-    pub schema_id: i32,
-    /// The hash of its payload.
-    pub payload_hash: PayloadHash,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-impl Remembered {
-    /// Whether a copy with this payload is a conflict. Across schema ids a repeat counts as honest, so
-    /// that an upgraded client's resend is no conflict.
+impl<'a> CommandKey<'a> {
+    /// The name of a command to an aggregate.
     #[must_use]
-    pub fn conflicts_with(&self, schema_id: i32, payload_hash: PayloadHash) -> bool {
-        self.schema_id == schema_id && self.payload_hash != payload_hash
+    pub fn new(aggregate_id: &'a str, command_id: Uuid) -> Self {
+        Self { command_id, aggregate_id, hash: HASHER.hash_one((command_id, aggregate_id)) }
+    }
+
+    fn names(&self, entry: &OutcomeEntry) -> bool {
+        self.command_id == entry.command_id && *self.aggregate_id == *entry.aggregate_id
+    }
+}
+
+/// Finds outcomes by their commands, where they are held in an order that numbers them.
+///
+/// It holds neither keys nor outcomes, only numbers; each call is told how to get at an outcome.
+#[derive(Debug, Default)]
+pub struct CommandIndex(HashTable<Slot>);
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u64,
+    number: usize,
+}
+
+impl CommandIndex {
+    /// The number of a command's outcome.
+    pub fn find<'e>(&self, key: &CommandKey<'_>, held: impl Fn(usize) -> &'e OutcomeEntry) -> Option<usize> {
+        let is_it = |slot: &Slot| slot.hash == key.hash && key.names(held(slot.number));
+        self.0.find(key.hash, is_it).map(|slot| slot.number)
+    }
+
+    /// Enters an outcome by its number; a later one of the same command takes its place.
+    pub fn insert<'e>(&mut self, key: &CommandKey<'_>, number: usize, held: impl Fn(usize) -> &'e OutcomeEntry) {
+        let is_it = |slot: &Slot| slot.hash == key.hash && key.names(held(slot.number));
+        match self.0.find_mut(key.hash, is_it) {
+            Some(slot) => slot.number = number,
+            None => {
+                self.0.insert_unique(key.hash, Slot { hash: key.hash, number }, |slot| slot.hash);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &CommandKey<'_>, number: usize) {
+        if let Ok(slot) = self.0.find_entry(key.hash, |slot| slot.number == number) {
+            slot.remove();
+        }
     }
 }
 
@@ -57,9 +90,11 @@ pub fn payload_hash(type_and_datum: &[u8], expected: Option<Version>) -> Payload
 /// The outcomes of one partition that are still remembered.
 #[derive(Debug)]
 pub struct Deduplication {
-    outcomes: HashMap<CommandKey, Remembered>,
     /// In the order of the commands, hence of their append times (but for a broker's clock running back).
-    order: VecDeque<Held>,
+    outcomes: VecDeque<Held>,
+    index: CommandIndex,
+    /// How many were forgotten: the number of the first one held.
+    first: usize,
     forgotten: Timestamp,
     remember: Duration,
     limit: usize,
@@ -67,23 +102,24 @@ pub struct Deduplication {
 
 #[derive(Debug)]
 struct Held {
-    appended_at: Timestamp,
+    entry: OutcomeEntry,
     /// The outcomes record, or one before it.
     record: Offset,
-    key: CommandKey,
 }
 
 impl Deduplication {
     /// Remembers outcomes for `remember`, and at most `limit` of them.
     #[must_use]
     pub fn new(remember: Duration, limit: usize) -> Self {
-        Self { outcomes: HashMap::new(), order: VecDeque::new(), forgotten: Timestamp::MIN, remember, limit }
+        let (outcomes, index) = (VecDeque::new(), CommandIndex::default());
+        Self { outcomes, index, first: 0, forgotten: Timestamp::MIN, remember, limit }
     }
 
     /// The first outcome of a command, if it is remembered.
     #[must_use]
-    pub fn get(&self, key: &CommandKey) -> Option<&Remembered> {
-        self.outcomes.get(key)
+    pub fn get(&self, key: &CommandKey<'_>) -> Option<&OutcomeEntry> {
+        let held = |number: usize| &self.outcomes[number - self.first].entry;
+        self.index.find(key, held).map(held)
     }
 
     /// Whether a command that is not remembered may be judged, by when it was issued and appended.
@@ -111,22 +147,24 @@ impl Deduplication {
         if entry.about_copy {
             return;
         }
-        let key = CommandKey { command_id: entry.command_id, aggregate_id: entry.aggregate_id.into() };
-        let OutcomeEntry { appended_at, schema_id, payload_hash, outcome, .. } = entry;
-        self.order.push_back(Held { appended_at, record, key: key.clone() });
-        self.outcomes.insert(key, Remembered { schema_id, payload_hash, outcome });
+        self.outcomes.push_back(Held { entry, record });
+        let (first, outcomes) = (self.first, &self.outcomes);
+        let number = first + outcomes.len() - 1;
+        let held = |number: usize| &outcomes[number - first].entry;
+        self.index.insert(&held(number).key(), number, held);
     }
 
     /// Forgets what is older than the time to remember, seen from `now`, and what is over the limit.
     pub fn forget(&mut self, now: Timestamp) {
         let oldest = now.minus(self.remember);
-        while let Some(held) = self.order.front() {
-            if held.appended_at >= oldest && self.order.len() <= self.limit {
+        while let Some(Held { entry, .. }) = self.outcomes.front() {
+            if entry.appended_at >= oldest && self.outcomes.len() <= self.limit {
                 break;
             }
-            self.forgotten = self.forgotten.max(held.appended_at);
-            self.outcomes.remove(&held.key);
-            self.order.pop_front();
+            self.forgotten = self.forgotten.max(entry.appended_at);
+            self.index.remove(&entry.key(), self.first);
+            self.outcomes.pop_front();
+            self.first += 1;
         }
     }
 
@@ -144,32 +182,32 @@ impl Deduplication {
     /// The append time of the oldest outcome held.
     #[must_use]
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.order.front().map(|held| held.appended_at)
+        self.outcomes.front().map(|held| held.entry.appended_at)
     }
 
     /// From where the outcomes topic must be read to remember all of this again; `end` if nothing is.
     #[must_use]
     pub fn first_record(&self, end: Offset) -> Offset {
-        self.order.front().map_or(end, |held| held.record)
+        self.outcomes.front().map_or(end, |held| held.record)
     }
 
     /// How many outcomes are held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.outcomes.len()
     }
 
     /// Whether none is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.outcomes.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Accepted;
+    use crate::command::{Accepted, Outcome};
     use crate::position::{Partition, Sequence};
 
     const SECOND: i64 = 1_000_000;
@@ -182,7 +220,7 @@ mod tests {
             data: None,
         });
         OutcomeEntry {
-            aggregate_id: "000001".to_owned(),
+            aggregate_id: "000001".into(),
             command_id: Uuid::from_u128(number),
             appended_at: Timestamp(appended_at * SECOND),
             offset: Offset(0),
@@ -193,8 +231,8 @@ mod tests {
         }
     }
 
-    fn key(number: u128) -> CommandKey {
-        CommandKey { command_id: Uuid::from_u128(number), aggregate_id: "000001".into() }
+    fn key(number: u128) -> CommandKey<'static> {
+        CommandKey::new("000001", Uuid::from_u128(number))
     }
 
     fn memory() -> Deduplication {
@@ -206,7 +244,7 @@ mod tests {
         let mut memory = memory();
         memory.remember(entry(1, 0), Offset(5));
         assert!(memory.get(&key(1)).is_some());
-        let other = CommandKey { aggregate_id: "000002".into(), ..key(1) };
+        let other = CommandKey::new("000002", Uuid::from_u128(1));
         assert!(memory.get(&other).is_none());
         assert_eq!(memory.first_record(Offset(9)), Offset(5));
     }
@@ -242,6 +280,31 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_found_whatever_was_forgotten_before_it() {
+        let mut memory = Deduplication::new(Duration::from_mins(10), 100);
+        for number in 1..=1000_u32 {
+            memory.remember(entry(number.into(), 0), Offset(0));
+            memory.forget(Timestamp(0));
+        }
+        let remembered: Vec<_> = (1..=1000).filter(|number| memory.get(&key(*number)).is_some()).collect();
+        assert_eq!(remembered, (901..=1000).collect::<Vec<_>>());
+        assert!(memory.get(&key(950)).is_some_and(|entry| entry.payload_hash == PayloadHash(950)));
+    }
+
+    #[test]
+    fn a_command_remembered_twice_is_forgotten_with_the_later() {
+        let mut memory = Deduplication::new(Duration::from_mins(10), 2);
+        for number in [1, 1, 2] {
+            memory.remember(entry(number, 0), Offset(0));
+            memory.forget(Timestamp(0));
+        }
+        assert!(memory.get(&key(1)).is_some());
+        memory.remember(entry(3, 0), Offset(0));
+        memory.forget(Timestamp(0));
+        assert!(memory.get(&key(1)).is_none());
+    }
+
+    #[test]
     fn a_command_from_the_future_is_not_judged() {
         let memory = memory();
         let appended = Timestamp(1000 * SECOND);
@@ -251,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_conflict_is_another_payload_under_the_same_schema() {
-        let first = Remembered { schema_id: 7, payload_hash: PayloadHash(1), outcome: entry(1, 0).outcome };
+        let first = entry(1, 0);
         assert!(first.conflicts_with(7, PayloadHash(2)));
         assert!(!first.conflicts_with(7, PayloadHash(1)));
         assert!(!first.conflicts_with(8, PayloadHash(2)));

@@ -11,7 +11,7 @@ mod outcome;
 pub use answer::Answer;
 pub use client::{Client, ClientError, EncodedCommand, Order, Pending};
 pub use dead_letter::{DeadLetter, DeadLetterCode};
-pub use deduplication::{CommandKey, Deduplication, Remembered, payload_hash};
+pub use deduplication::{CommandIndex, CommandKey, Deduplication, payload_hash};
 pub use envelope::{CommandHead, Control, ReplyTo, RetryParked, SkipParked};
 pub use issued::{IssuedAtError, issued_at};
 pub use outcome::{Accepted, Failed, Failure, Outcome, OutcomeEntry, Outcomes, PayloadHash, Refused, Reply};

@@ -1,8 +1,11 @@
 //! What became of a command.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::CommandKey;
 use crate::clock::Timestamp;
 use crate::position::{Offset, Partition, Sequence, Version};
 use crate::schema::Record;
@@ -148,7 +151,7 @@ impl<'de> Deserialize<'de> for PayloadHash {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeEntry {
     /// The aggregate's id.
-    pub aggregate_id: String,
+    pub aggregate_id: Arc<str>,
     /// The command's id.
     pub command_id: Uuid,
     /// When the command was appended.
@@ -163,6 +166,21 @@ pub struct OutcomeEntry {
     pub about_copy: bool,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl OutcomeEntry {
+    /// The command's name.
+    #[must_use]
+    pub fn key(&self) -> CommandKey<'_> {
+        CommandKey::new(&self.aggregate_id, self.command_id)
+    }
+
+    /// Whether a copy with this payload is a conflict. Across schema ids a repeat counts as honest, so
+    /// that an upgraded client's resend is no conflict.
+    #[must_use]
+    pub fn conflicts_with(&self, schema_id: i32, payload_hash: PayloadHash) -> bool {
+        self.schema_id == schema_id && self.payload_hash != payload_hash
+    }
 }
 
 /// All outcomes of one partition and batch: one record of an outcomes topic.
@@ -182,7 +200,7 @@ pub struct Outcomes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The aggregate's id.
-    pub aggregate_id: String,
+    pub aggregate_id: Arc<str>,
     /// The command's id.
     pub command_id: Uuid,
     /// What became of it.

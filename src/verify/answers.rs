@@ -163,7 +163,7 @@ fn difference(command: &CommandRecord, entry: &OutcomeEntry) -> Option<String> {
     if command.command_id != entry.command_id {
         return Some(format!("where command {} stands", command.command_id));
     }
-    if command.aggregate_id != entry.aggregate_id {
+    if *command.aggregate_id != *entry.aggregate_id {
         return Some(format!("which is of aggregate {:?}", command.aggregate_id));
     }
     if command.appended_at != entry.appended_at {

@@ -31,7 +31,8 @@ impl Causes {
         findings: &mut Findings,
     ) {
         let id = event.aggregate_id.as_str();
-        let is_cause = |entry: &&OutcomeEntry| entry.command_id == event.head.causation_id && entry.aggregate_id == id;
+        let is_cause =
+            |entry: &&OutcomeEntry| entry.command_id == event.head.causation_id && *entry.aggregate_id == *id;
         if entry.as_ref().is_some_and(is_cause) {
             self.within_reach = true;
         } else if self.within_reach {

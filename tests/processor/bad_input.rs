@@ -54,7 +54,7 @@ fn an_undecodable_record_becomes_a_dead_letter_with_its_place_and_bytes() {
 fn a_record_of_another_envelope_becomes_a_dead_letter() {
     let world = World::new(3, small());
     let reply = headwater::command::Reply {
-        aggregate_id: "t1".to_owned(),
+        aggregate_id: "t1".into(),
         command_id: Uuid::nil(),
         outcome: Outcome::failed(Failure::Skipped, ""),
     };

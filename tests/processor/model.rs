@@ -111,7 +111,7 @@ pub fn check(log: &dyn Log, topology: &Topology, codecs: &Codecs<Tally>, sent: u
     for number in 0..topology.reply_partitions {
         for record in read_all(log, topology.replies().partition(Partition(number))) {
             let reply = codecs.replies.decode(&record.value.expect("a value")).map_err(|error| error.to_string())?;
-            replies.entry((reply.aggregate_id, reply.command_id)).or_default().push(text(&reply.outcome));
+            replies.entry((reply.aggregate_id.to_string(), reply.command_id)).or_default().push(text(&reply.outcome));
         }
     }
     let mut hand_offs = Vec::new();
@@ -161,7 +161,7 @@ fn compare_partition(
     for record in read_all(log, codecs.topics.outcomes.partition(partition)) {
         let record = codecs.outcomes.decode(&record.value.expect("a value")).expect("outcomes");
         for entry in record.entries {
-            outcomes.push(((entry.aggregate_id, entry.command_id), entry.about_copy, text(&entry.outcome)));
+            outcomes.push(((entry.aggregate_id.to_string(), entry.command_id), entry.about_copy, text(&entry.outcome)));
         }
     }
     same("outcomes", &expected.outcomes, &outcomes)

@@ -100,7 +100,7 @@ impl World {
         let decoded = self.codecs.commands.decode(&value).expect("a command");
         let about_copy = matches!(&outcome, Outcome::Failed(failed) if failed.code == Failure::Conflict);
         OutcomeEntry {
-            aggregate_id: sent.id.clone(),
+            aggregate_id: sent.id.as_str().into(),
             command_id: sent.head.id,
             appended_at: self.clock.now(),
             offset: Offset(offset),

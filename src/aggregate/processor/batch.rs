@@ -10,7 +10,7 @@ use super::partition::{Instance, Owned};
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
-use crate::command::{CommandKey, Outcome, OutcomeEntry, Outcomes, Remembered};
+use crate::command::{CommandIndex, CommandKey, Outcome, OutcomeEntry, Outcomes};
 use crate::lane::Share;
 use crate::position::{Offset, Sequence};
 use crate::schema::SchemaError;
@@ -23,7 +23,7 @@ const OUTCOMES_RECORD_BYTES: usize = 512 * 1024;
 pub(super) struct Changes<A> {
     pub instances: HashMap<Arc<str>, Instance<A>>,
     pub outcomes: Vec<OutcomeEntry>,
-    by_key: HashMap<CommandKey, usize>,
+    index: CommandIndex,
     first_offset: Offset,
     pub sequence: Sequence,
     pub time: Timestamp,
@@ -43,7 +43,7 @@ impl<A: Aggregate> Changes<A> {
         Self {
             instances: HashMap::new(),
             outcomes: Vec::new(),
-            by_key: HashMap::new(),
+            index: CommandIndex::default(),
             first_offset,
             sequence,
             time,
@@ -52,16 +52,18 @@ impl<A: Aggregate> Changes<A> {
         }
     }
 
-    pub fn outcome_of(&self, key: &CommandKey) -> Option<&OutcomeEntry> {
-        self.by_key.get(key).map(|index| &self.outcomes[*index])
+    pub fn outcome_of(&self, key: &CommandKey<'_>) -> Option<&OutcomeEntry> {
+        let held = |number: usize| &self.outcomes[number];
+        self.index.find(key, held).map(held)
     }
 
     pub fn record_outcome(&mut self, entry: OutcomeEntry) {
-        if !entry.about_copy {
-            let key = CommandKey { command_id: entry.command_id, aggregate_id: entry.aggregate_id.as_str().into() };
-            self.by_key.insert(key, self.outcomes.len());
-        }
         self.outcomes.push(entry);
+        let held = |number: usize| &self.outcomes[number];
+        let number = self.outcomes.len() - 1;
+        if !held(number).about_copy {
+            self.index.insert(&held(number).key(), number, held);
+        }
     }
 
     /// A command appended then is dealt with; `time` is the partition's from now on.
@@ -140,17 +142,12 @@ impl<A: Aggregate> Overlay<'_, A> {
         changed.get_mut(id).expect("it was just inserted if it was missing")
     }
 
-    /// The first outcome of a command, with the schema id and payload hash it came with.
-    pub fn remembered(&self, key: &CommandKey) -> Option<Remembered> {
-        let in_batch = |changes: &Changes<A>| {
-            changes.outcome_of(key).map(|entry| Remembered {
-                schema_id: entry.schema_id,
-                payload_hash: entry.payload_hash,
-                outcome: entry.outcome.clone(),
-            })
-        };
-        in_batch(&self.share.changes)
-            .or_else(|| self.committing.and_then(|share| in_batch(&share.changes)))
-            .or_else(|| self.state.remembered(key).cloned())
+    /// The first outcome of a command.
+    pub fn remembered(&self, key: &CommandKey<'_>) -> Option<&OutcomeEntry> {
+        let changes = &self.share.changes;
+        changes
+            .outcome_of(key)
+            .or_else(|| self.committing.and_then(|share| share.changes.outcome_of(key)))
+            .or_else(|| self.state.memory.get(key))
     }
 }

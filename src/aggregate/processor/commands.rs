@@ -1,5 +1,7 @@
 //! The work of a lane on a commands topic.
 
+use std::collections::BTreeMap;
+
 use super::batch::{self, Changes, Overlay};
 use super::checkpoint;
 use super::error::PartitionError;
@@ -111,8 +113,11 @@ impl<A: Aggregate> Processor for Judge<A> {
 }
 
 fn count(aggregate: &'static str, outcomes: &[OutcomeEntry]) {
+    let mut counts = BTreeMap::<_, u64>::new();
     for entry in outcomes {
-        metrics::counter!("headwater_commands_total", "aggregate" => aggregate, "outcome" => entry.outcome.kind())
-            .increment(1);
+        *counts.entry(entry.outcome.kind()).or_default() += 1;
+    }
+    for (outcome, count) in counts {
+        metrics::counter!("headwater_commands_total", "aggregate" => aggregate, "outcome" => outcome).increment(count);
     }
 }

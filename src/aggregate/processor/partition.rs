@@ -9,7 +9,7 @@ use super::batch::Changes;
 use super::checkpoint::Checkpointing;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
-use crate::command::{CommandKey, Deduplication, Remembered};
+use crate::command::Deduplication;
 use crate::lane::Share;
 use crate::position::{Offset, Partition, Sequence, Version};
 
@@ -108,9 +108,5 @@ impl<A: Aggregate> Owned<A> {
 
     pub fn instance(&self, id: &str) -> Option<&Instance<A>> {
         self.instances.get(id)
-    }
-
-    pub fn remembered(&self, key: &CommandKey) -> Option<&Remembered> {
-        self.memory.get(key)
     }
 }

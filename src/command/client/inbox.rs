@@ -65,6 +65,7 @@ impl Inbox {
     fn deliver(&mut self, value: &[u8]) {
         match self.replies.decode(value) {
             Ok(Reply { aggregate_id, command_id, outcome }) => {
+                let aggregate_id = aggregate_id.as_ref().to_owned();
                 let key = Key { aggregate_id, command_id, reply_at: Some(self.place.partition) };
                 self.shared.answer(&key, Ok(Answered::Judged(outcome)));
             }

@@ -175,7 +175,7 @@ fn a_checkpoint() {
 #[test]
 fn outcomes() {
     let entry = |offset, about_copy, outcome| OutcomeEntry {
-        aggregate_id: "000001".to_owned(),
+        aggregate_id: "000001".into(),
         command_id: ID,
         appended_at: Timestamp(1_700_000_000_000_001),
         offset: Offset(offset),
@@ -215,7 +215,7 @@ fn outcomes() {
 
 #[test]
 fn a_reply() {
-    let reply = Reply { aggregate_id: "000001".to_owned(), command_id: ID, outcome: accepted() };
+    let reply = Reply { aggregate_id: "000001".into(), command_id: ID, outcome: accepted() };
     assert_eq!(
         record(&reply),
         concat!("<0c>000001", "H01900000-0000-7000-8000-000000000001", r#"<00><10><06><a4><10><02><0e>{"n":1}"#,)
@@ -235,7 +235,7 @@ fn every_failure_has_its_symbol() {
     ];
     for (number, failure) in failures.into_iter().enumerate() {
         let outcome = Outcome::failed(failure, "m");
-        let bytes = record(&Reply { aggregate_id: String::new(), command_id: ID, outcome });
+        let bytes = record(&Reply { aggregate_id: "".into(), command_id: ID, outcome });
         let end = format!("<04><{:02x}><02>m", number * 2);
         assert!(bytes.ends_with(&end), "{} is symbol {number}: {bytes}", failure.as_str());
     }
@@ -265,7 +265,16 @@ fn any_outcomes() -> impl Strategy<Value = Outcomes> {
     let entry = (any::<String>(), any_id(), any::<[i64; 2]>(), any::<i32>(), any::<u128>(), any::<bool>(), outcome);
     let entry = entry.prop_map(|(aggregate_id, command_id, [time, offset], schema_id, hash, about_copy, outcome)| {
         let (appended_at, offset, payload_hash) = (Timestamp(time), Offset(offset), PayloadHash(hash));
-        OutcomeEntry { aggregate_id, command_id, appended_at, offset, schema_id, payload_hash, about_copy, outcome }
+        OutcomeEntry {
+            aggregate_id: aggregate_id.into(),
+            command_id,
+            appended_at,
+            offset,
+            schema_id,
+            payload_hash,
+            about_copy,
+            outcome,
+        }
     });
     (any::<[i64; 3]>(), proptest::collection::vec(entry, 0..5)).prop_map(|([first, next, sequence], entries)| {
         Outcomes { first_offset: Offset(first), next_offset: Offset(next), sequence: Sequence(sequence), entries }

@@ -41,19 +41,18 @@ impl<A: Aggregate> Judge<A> {
             return Ok(Outcome::failed(Failure::TooLarge, too_large));
         }
         let partition = received.record.partition;
-        let key = Bytes::copy_from_slice(received.id.as_bytes());
-        let traceparent = &received.record.traceparent;
+        let (key, traceparent) = (&received.record.key, &received.record.traceparent);
+        let version = Version(version.0 + i64::try_from(encoded.events.len()).unwrap_or(i64::MAX));
         for (_, value) in encoded.events {
             let to = self.codecs.topics.events.partition(partition);
             overlay.share.changes.sequence = overlay.share.changes.sequence.next();
-            overlay.share.write(to, Some(key.clone()), value, traceparent.clone());
+            overlay.share.write(to, key.clone(), value, traceparent.clone());
         }
         for (hand_off, value) in encoded.hand_offs {
             let target = self.targets.get(hand_off.aggregate).expect("its encoding has found it");
             let to = self.targets.place(target, &hand_off.id);
             overlay.share.write(to, Some(hand_off.id.into_bytes().into()), value, traceparent.clone());
         }
-        let version = overlay.instance(received.id).map_or(Version::NONE, |instance| instance.version);
         Ok(Outcome::Accepted(Accepted {
             version,
             partition,
@@ -219,9 +218,7 @@ impl<A: Aggregate> Judge<A> {
 /// The id of something that follows from a command, the same whenever it is derived (UUID version 8 from
 /// xxh3-128).
 fn derived_id(parent: Uuid, kind: &str, id: &str, index: usize) -> Uuid {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    for part in [parent.as_bytes().as_slice(), kind.as_bytes(), b"\0", id.as_bytes(), b"\0", &index.to_le_bytes()] {
-        hasher.update(part);
-    }
-    uuid::Builder::from_custom_bytes(hasher.digest128().to_be_bytes()).into_uuid()
+    let parts = [parent.as_bytes().as_slice(), kind.as_bytes(), b"\0", id.as_bytes(), b"\0", &index.to_le_bytes()];
+    let hash = xxhash_rust::xxh3::xxh3_128(&parts.concat());
+    uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
 }

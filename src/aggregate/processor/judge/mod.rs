@@ -81,19 +81,20 @@ impl<A: Aggregate> Judge<A> {
         rejected: bool,
         now: Timestamp,
     ) -> Result<(), PartitionError> {
-        let key = CommandKey { command_id: received.head.id, aggregate_id: received.id.into() };
+        let key = CommandKey::new(received.id, received.head.id);
         if let Some(first) = overlay.remembered(&key) {
             if first.conflicts_with(received.schema_id.0, received.payload_hash) {
                 let message = format!(
                     "command {} of {} {:?} came before with another payload; use a new id for a new command",
-                    key.command_id,
+                    received.head.id,
                     A::NAME,
                     received.id
                 );
                 return self.record_copy(overlay, &received, Outcome::failed(Failure::Conflict, message));
             }
             metrics::counter!("headwater_commands_repeated_total", "aggregate" => A::NAME).increment(1);
-            return self.reply(overlay, received.record, received.id, &received.head, &first.outcome);
+            let reply = received.reply(first.outcome.clone());
+            return self.reply(overlay, received.record, &received.head, &reply);
         }
         if let Err((failure, message)) = overlay.state.memory.admits(received.head.issued_at, received.record.timestamp)
         {
@@ -105,7 +106,8 @@ impl<A: Aggregate> Judge<A> {
         }
         let Some(command) = received.data.take() else {
             let message = format!("no command of {} {:?} is parked", A::NAME, received.id);
-            let refused = self.refused(overlay, received.id, "nothing_parked", message, None);
+            let version = overlay.instance(received.id).map_or(Version::NONE, |instance| instance.version);
+            let refused = self.refused(version, "nothing_parked", message, None);
             return self.record(overlay, &received, refused, false);
         };
         let outcome = self.decide(overlay, &received, command, now)?;
@@ -120,34 +122,27 @@ impl<A: Aggregate> Judge<A> {
         now: Timestamp,
     ) -> Result<Outcome, PartitionError> {
         let (id, head) = (received.id, &received.head);
-        let version = overlay.instance(id).map_or(Version::NONE, |instance| instance.version);
+        let instance = overlay.instance(id);
+        let version = instance.map_or(Version::NONE, |instance| instance.version);
         if let Some(expected) = head.expected_version.filter(|expected| *expected != version) {
             let message = format!("{} {id:?} stands at version {version}, not at {expected}", A::NAME);
-            return Ok(self.refused(overlay, id, Refused::VERSION_MISMATCH, message, None));
+            return Ok(self.refused(version, Refused::VERSION_MISMATCH, message, None));
         }
         let context = Context { id, next_version: version.next(), command_id: head.id, time: received.time };
-        let decided = catch_unwind(AssertUnwindSafe(|| match overlay.instance(id) {
+        let decided = catch_unwind(AssertUnwindSafe(|| match instance {
             Some(instance) => instance.state.decide(command, &context),
             None => A::default().decide(command, &context),
         }));
         match decided.map_err(|panic| panicked(received, panic.as_ref()))? {
             Err(refusal) => {
                 let data = refusal.data().map(|data| data.to_string());
-                Ok(self.refused(overlay, id, refusal.code(), refusal.to_string(), data))
+                Ok(self.refused(version, refusal.code(), refusal.to_string(), data))
             }
             Ok(decision) => self.carry_out(overlay, received, decision, version, now),
         }
     }
 
-    fn refused(
-        &self,
-        overlay: &Overlay<'_, A>,
-        id: &str,
-        code: &str,
-        message: String,
-        data: Option<String>,
-    ) -> Outcome {
-        let version = overlay.instance(id).map_or(Version::NONE, |instance| instance.version);
+    fn refused(&self, version: Version, code: &str, message: String, data: Option<String>) -> Outcome {
         let data = data.filter(|data| self.within_limit("the refusal", data.len().saturating_mul(2)).is_ok());
         Outcome::Refused(Refused { code: code.to_owned(), message, version, data })
     }
@@ -169,10 +164,12 @@ impl<A: Aggregate> Judge<A> {
         outcome: Outcome,
         about_copy: bool,
     ) -> Result<(), PartitionError> {
-        self.reply(overlay, received.record, received.id, &received.head, &outcome)?;
+        let reply = received.reply(outcome);
+        self.reply(overlay, received.record, &received.head, &reply)?;
+        let Reply { aggregate_id, command_id, outcome } = reply;
         overlay.share.changes.record_outcome(OutcomeEntry {
-            aggregate_id: received.id.to_owned(),
-            command_id: received.head.id,
+            aggregate_id,
+            command_id,
             appended_at: received.record.timestamp,
             offset: received.record.offset,
             schema_id: received.schema_id.0,
@@ -187,17 +184,15 @@ impl<A: Aggregate> Judge<A> {
         &self,
         overlay: &mut Overlay<'_, A>,
         record: &Record,
-        id: &str,
         head: &CommandHead,
-        outcome: &Outcome,
+        reply: &Reply,
     ) -> Result<(), PartitionError> {
         let Some(reply_to) = &head.reply_to else { return Ok(()) };
         if !self.may_reply_to(reply_to) {
             metrics::counter!("headwater_replies_ignored_total", "aggregate" => A::NAME).increment(1);
             return Ok(());
         }
-        let reply = Reply { aggregate_id: id.to_owned(), command_id: head.id, outcome: outcome.clone() };
-        let value = self.codecs.replies.encode(&reply).map_err(|source| encoding(record, source))?;
+        let value = self.codecs.replies.encode(reply).map_err(|source| encoding(record, source))?;
         let to = self.replies.partition(Partition(reply_to.partition));
         let key = Bytes::copy_from_slice(reply_to.key.as_bytes());
         overlay.share.write(to, Some(key), value, record.traceparent.clone());

@@ -5,7 +5,7 @@ use super::super::error::PartitionError;
 use super::{Judge, encoding};
 use crate::aggregate::Aggregate;
 use crate::clock::{Timestamp, time_of_id};
-use crate::command::{CommandHead, Control, DeadLetter, DeadLetterCode, Outcome, PayloadHash, payload_hash};
+use crate::command::{CommandHead, Control, DeadLetter, DeadLetterCode, Outcome, PayloadHash, Reply, payload_hash};
 use crate::log::Record;
 use crate::schema::{Data, DecodeError, Decoded, SchemaId};
 use crate::topology::partition_of;
@@ -22,6 +22,13 @@ pub(super) struct Received<'a, C> {
     pub schema_id: SchemaId,
     pub payload_hash: PayloadHash,
     pub time: Timestamp,
+}
+
+impl<C> Received<'_, C> {
+    /// What became of it, for whoever waits.
+    pub fn reply(&self, outcome: Outcome) -> Reply {
+        Reply { aggregate_id: self.id.into(), command_id: self.head.id, outcome }
+    }
 }
 
 /// Why a record was not read as a command.
@@ -99,8 +106,9 @@ impl<A: Aggregate> Judge<A> {
         let value = self.codecs.dead_letters.encode(&letter).map_err(|source| encoding(record, source))?;
         overlay.share.write(self.dead_letters.partition(record.partition), key.clone(), value, None);
         if let Some(head) = head {
-            let id = String::from_utf8_lossy(key.as_deref().unwrap_or_default()).into_owned();
-            self.reply(overlay, record, &id, &head, &Outcome::failed(code.failure(), message))?;
+            let aggregate_id = String::from_utf8_lossy(key.as_deref().unwrap_or_default()).into();
+            let outcome = Outcome::failed(code.failure(), message);
+            self.reply(overlay, record, &head, &Reply { aggregate_id, command_id: head.id, outcome })?;
         }
         Ok(())
     }
