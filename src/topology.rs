@@ -78,6 +78,15 @@ pub struct AggregateTopics {
     pub parked: Topic,
 }
 
+/// The topics of one saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SagaTopics {
+    /// What its instances are to take in, in this order.
+    pub inbox: Topic,
+    /// Its instances, compacted.
+    pub state: Topic,
+}
+
 impl Topology {
     /// The topics of an aggregate.
     #[must_use]
@@ -92,6 +101,13 @@ impl Topology {
         }
     }
 
+    /// The topics of a saga.
+    #[must_use]
+    pub fn saga(&self, saga: &str) -> SagaTopics {
+        let topic = |kind: &str| Topic::from(format!("{}.{saga}.{kind}", self.app));
+        SagaTopics { inbox: topic("inbox"), state: topic("state") }
+    }
+
     /// Where outcomes go to those who wait for them.
     #[must_use]
     pub fn replies(&self) -> Topic {
@@ -104,9 +120,9 @@ impl Topology {
         Topic::from(format!("{}.dead-letters", self.app))
     }
 
-    /// Every topic that the application with these aggregates needs.
+    /// Every topic that the application with these aggregates and sagas needs.
     #[must_use]
-    pub fn specs(&self, aggregates: &[&str]) -> Vec<TopicSpec> {
+    pub fn specs(&self, aggregates: &[&str], sagas: &[&str]) -> Vec<TopicSpec> {
         let mut specs = Vec::new();
         for aggregate in aggregates {
             let topics = self.aggregate(aggregate);
@@ -118,6 +134,14 @@ impl Topology {
             add(topics.snapshots, Retention::Compacted, TimeKind::Create);
             add(topics.outcomes, Retention::For(self.command_retention), TimeKind::Create);
             add(topics.parked, Retention::Forever, TimeKind::Create);
+        }
+        for saga in sagas {
+            let SagaTopics { inbox, state } = self.saga(saga);
+            let mut add = |topic, retention, time| {
+                specs.push(TopicSpec { topic, partitions: self.partitions, retention, time });
+            };
+            add(inbox, Retention::For(self.command_retention), TimeKind::Append);
+            add(state, Retention::Compacted, TimeKind::Create);
         }
         specs.push(TopicSpec {
             topic: self.replies(),
@@ -138,6 +162,18 @@ impl Topology {
     #[must_use]
     pub fn command_group(&self, aggregate: &str) -> String {
         format!("{}.{aggregate}.commands", self.app)
+    }
+
+    /// The consumer group that gives an aggregate's events to a saga's instances.
+    #[must_use]
+    pub fn router_group(&self, saga: &str, aggregate: &str) -> String {
+        format!("{}.{saga}.router.{aggregate}", self.app)
+    }
+
+    /// The consumer group that runs a saga's instances.
+    #[must_use]
+    pub fn saga_group(&self, saga: &str) -> String {
+        format!("{}.{saga}.inbox", self.app)
     }
 
     /// The consumer group that shares out a projection's partitions.

@@ -33,7 +33,7 @@ impl World {
             command_retention: LONG,
             reply_retention: LONG,
         };
-        log.create(&topology.specs(&["counter"])).expect("created");
+        log.create(&topology.specs(&["counter"], &[])).expect("created");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let world = Self { log, registry, topology };
         world.replies().register().expect("registered");

@@ -54,7 +54,7 @@ impl Bench {
             command_retention: Duration::from_hours(1),
             reply_retention: Duration::from_hours(1),
         };
-        log.create(&topology.specs(&["account"])).expect("topics");
+        log.create(&topology.specs(&["account"], &[])).expect("topics");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let codecs = Codecs::<Account>::new(&registry, &topology).expect("codecs");
         codecs.register().expect("registered");

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::Aggregate;
-use crate::command::{CommandHead, Control, DeadLetter, Outcomes, Reply};
+use crate::command::{CommandHead, Control, DeadLetter, InboxInput, Outcomes, Reply, ReplyTo};
 use crate::event::{EventHead, SnapshotControl, SnapshotHead};
 use crate::log::{Topic, TopicPartition};
 use crate::position::Partition;
-use crate::schema::{Codec, Data, Never, RecordCodec, Registry, SchemaError};
+use crate::schema::{Codec, Data, Decoded, Never, RecordCodec, Registry, SchemaError};
 use crate::topology::{AggregateTopics, Topology, partition_of};
 
 /// The codecs of one aggregate's topics.
@@ -74,6 +74,11 @@ pub trait HandOffTarget: Send + Sync {
     /// # Errors
     /// If it does not fit its schema, or is of another aggregate.
     fn encode(&self, head: &CommandHead, command: &(dyn Any + Send)) -> Result<Bytes, SchemaError>;
+    /// A command that was encoded before, under another head.
+    ///
+    /// # Errors
+    /// If it cannot be read any more.
+    fn encode_again(&self, head: &CommandHead, command: &[u8]) -> Result<Bytes, SchemaError>;
     /// The commands topic.
     fn commands(&self) -> &Topic;
 }
@@ -85,15 +90,30 @@ impl<A: Aggregate> HandOffTarget for Codecs<A> {
         self.commands.encode(head, Data::User(command))
     }
 
+    fn encode_again(&self, head: &CommandHead, command: &[u8]) -> Result<Bytes, SchemaError> {
+        let decoded = self.commands.decode(command).map_err(|error| SchemaError::Unwritable {
+            subject: self.commands.subject().to_owned(),
+            reason: format!("a command to be issued anew cannot be read: {error}"),
+        })?;
+        let Decoded { data, .. } = decoded;
+        let data = match &data {
+            Data::User(command) => Data::User(command),
+            Data::Engine(control) => Data::Engine(control),
+        };
+        self.commands.encode(head, data)
+    }
+
     fn commands(&self) -> &Topic {
         &self.topics.commands
     }
 }
 
-/// The aggregates of an application that commands can be handed to, by name.
+/// Where processors write besides their own topics: the aggregates of an application that commands can be
+/// handed to, by name, and the inboxes of sagas that wait for outcomes, by topic.
 #[derive(Clone, Default)]
 pub struct HandOffTargets {
     targets: HashMap<&'static str, Arc<dyn HandOffTarget>>,
+    inboxes: HashMap<Topic, Arc<RecordCodec<InboxInput>>>,
     partitions: i32,
 }
 
@@ -101,12 +121,25 @@ impl HandOffTargets {
     /// None yet; every aggregate has this many partitions.
     #[must_use]
     pub fn new(partitions: i32) -> Self {
-        Self { targets: HashMap::new(), partitions }
+        Self { targets: HashMap::new(), inboxes: HashMap::new(), partitions }
     }
 
     /// One more aggregate.
     pub fn add<A: Aggregate>(&mut self, codecs: Arc<Codecs<A>>) {
         self.targets.insert(A::NAME, codecs);
+    }
+
+    /// One more inbox.
+    pub fn add_inbox(&mut self, inbox: Topic, codec: Arc<RecordCodec<InboxInput>>) {
+        self.inboxes.insert(inbox, codec);
+    }
+
+    /// The inbox that an outcome is to be sent to, if it is one and the address is in order: a made-up
+    /// address must not abort everybody's transaction.
+    pub(crate) fn inbox(&self, reply_to: &ReplyTo) -> Option<(TopicPartition, &RecordCodec<InboxInput>)> {
+        let (topic, codec) = self.inboxes.get_key_value(reply_to.topic.as_str())?;
+        let partition = self.partition_of(&reply_to.key);
+        (partition.0 == reply_to.partition).then(|| (topic.partition(partition), &**codec))
     }
 
     pub(crate) fn get(&self, aggregate: &str) -> Option<&dyn HandOffTarget> {

@@ -103,7 +103,7 @@ impl Engine {
     /// The topics that the application needs.
     pub fn topic_specs(&self) -> Vec<TopicSpec> {
         let names: Vec<_> = self.aggregates.iter().map(|aggregate| aggregate.name()).collect();
-        self.topology.specs(&names)
+        self.topology.specs(&names, &[])
     }
 
     /// The topics that the application needs, and what is there. Blocks.

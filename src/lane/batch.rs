@@ -40,6 +40,18 @@ impl<C> Share<C> {
         let TopicPartition { topic, partition } = to;
         self.records.push(Outgoing { topic, partition, key, value: Some(value), traceparent });
     }
+
+    /// Adds a tombstone to be written.
+    pub fn delete(&mut self, to: TopicPartition, key: Bytes) {
+        self.bytes += key.len();
+        let TopicPartition { topic, partition } = to;
+        self.records.push(Outgoing { topic, partition, key: Some(key), value: None, traceparent: None });
+    }
+
+    /// Bytes of the records added so far.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// What is decided together and will be committed together.

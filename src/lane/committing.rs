@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::batch::{Batch, Share};
-use super::error::LaneError;
+use super::error::{LaneError, StopReason};
 use super::processor::Processor;
 use super::restore::{Restoring, metadata, pass_markers};
 use super::running::{Held, IDLE_WAIT, Lane, Phase};
@@ -48,7 +48,7 @@ impl<P: Processor> Lane<P> {
         }
         if let Err(error) = self.processor.do_due(state, share, now) {
             self.building.shares.remove(&partition);
-            return self.stop_partition(partition, &error);
+            return if error.is_temporary() { Ok(()) } else { self.stop_partition(partition, &error) };
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl<P: Processor> Lane<P> {
             let metadata = metadata(&self.transactional_ids, self.processor.note(share));
             job.offsets.push((self.input(*partition), CommittedOffset { offset: share.next_offset, metadata }));
         }
-        metrics::histogram!("headwater_batch_records", "processor" => self.processor.name())
+        metrics::histogram!("headwater_batch_records", "kind" => P::KIND, "processor" => self.processor.name())
             .record(f64::from(u32::try_from(batch.inputs).unwrap_or(u32::MAX)));
         self.committer.submit(job);
         self.committing = Some(batch);
@@ -114,8 +114,10 @@ impl<P: Processor> Lane<P> {
 
     /// Drops the batch and everything decided after it, and restores what they touched.
     fn not_committed(&mut self, batch: Batch<P>, failure: &Unresolved) -> Result<(), LaneError> {
-        metrics::counter!("headwater_batches_aborted_total", "processor" => self.processor.name()).increment(1);
+        metrics::counter!("headwater_batches_aborted_total", "kind" => P::KIND, "processor" => self.processor.name())
+            .increment(1);
         tracing::warn!(
+            kind = P::KIND,
             processor = self.processor.name(),
             records = batch.inputs,
             ?failure,

@@ -110,8 +110,8 @@ impl<P: Processor> Lane<P> {
     }
 
     pub(super) fn stop_partition(&mut self, partition: Partition, error: &P::Error) -> Result<(), LaneError> {
-        tracing::error!(partition = partition.0, processor = self.processor.name(), %error, "the partition stops");
-        metrics::counter!("headwater_partitions_stopped_total", "processor" => self.processor.name()).increment(1);
+        tracing::error!(partition = partition.0, kind = P::KIND, processor = self.processor.name(), %error, "the partition stops");
+        metrics::counter!("headwater_partitions_stopped_total", "kind" => P::KIND, "processor" => self.processor.name()).increment(1);
         // What was decided before it may still be committed: the share stays, the state goes with it.
         self.finish()?;
         let Some(held) = self.held.get_mut(&partition) else { return Ok(()) };

@@ -102,7 +102,7 @@ impl Lanes {
             let ended = catch_unwind(AssertUnwindSafe(|| lane.run()));
             let ended = ended.unwrap_or_else(|panic| Err(LaneError::Panicked(panic_message(&*panic))));
             if let Err(error) = &ended {
-                tracing::error!(lane = number, processor = of, %error, "a lane ended");
+                tracing::error!(lane = number, kind = P::KIND, processor = of, %error, "a lane ended");
             }
             ended
         };

@@ -13,12 +13,13 @@ impl<P: Processor> Lane<P> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.epoch.0 += 1;
         for TopicPartition { partition, .. } in partitions {
-            tracing::info!(processor = self.processor.name(), partition = partition.0, "assigned");
+            tracing::info!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, "assigned");
             let phase = Phase::Restoring(Box::new(Restoring::of(*partition, None)));
             self.held.insert(*partition, Held { epoch: self.epoch, phase, stop_at: None });
             self.states.set(*partition, PartitionState::Restoring("assigned".to_owned()));
         }
-        metrics::counter!("headwater_rebalances_total", "processor" => self.processor.name()).increment(1);
+        metrics::counter!("headwater_rebalances_total", "kind" => P::KIND, "processor" => self.processor.name())
+            .increment(1);
     }
 
     /// Finishes, then lets go: the next owner finds everything committed.
@@ -35,7 +36,7 @@ impl<P: Processor> Lane<P> {
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LaneError> {
         for TopicPartition { partition, .. } in partitions {
-            tracing::info!(processor = self.processor.name(), partition = partition.0, "released");
+            tracing::info!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, "released");
             self.held.remove(partition);
             self.building.shares.remove(partition);
             self.states.remove(*partition);
@@ -82,8 +83,8 @@ impl<P: Processor> Lane<P> {
             Ok(Step::Done(state)) => self.start_processing(partition, state)?,
             Err(error) if error.is_temporary() => self.retry_restore(partition, &error),
             Err(error) => {
-                tracing::error!(processor = self.processor.name(), partition = partition.0, %error, "the partition stops");
-                metrics::counter!("headwater_partitions_stopped_total", "processor" => self.processor.name())
+                tracing::error!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, %error, "the partition stops");
+                metrics::counter!("headwater_partitions_stopped_total", "kind" => P::KIND, "processor" => self.processor.name())
                     .increment(1);
                 self.states.set(partition, PartitionState::Stopped(error.to_string()));
                 Phase::Stopped
@@ -97,7 +98,13 @@ impl<P: Processor> Lane<P> {
 
     fn start_processing(&mut self, partition: Partition, state: P::State) -> Result<Phase<P>, LaneError> {
         let (next_offset, of) = (P::next_offset(&state), self.processor.name());
-        tracing::info!(processor = of, partition = partition.0, next_offset = next_offset.0, "restored");
+        tracing::info!(
+            kind = P::KIND,
+            processor = of,
+            partition = partition.0,
+            next_offset = next_offset.0,
+            "restored"
+        );
         match self.member.resume(&[(self.input(partition), next_offset)]) {
             Ok(()) => {
                 self.states.set(partition, PartitionState::Running { next_offset });
@@ -109,7 +116,7 @@ impl<P: Processor> Lane<P> {
     }
 
     fn retry_restore(&self, partition: Partition, error: &dyn std::fmt::Display) -> Phase<P> {
-        tracing::warn!(processor = self.processor.name(), partition = partition.0, %error, "the restore starts anew in a moment");
+        tracing::warn!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, %error, "the restore starts anew in a moment");
         self.states.set(partition, PartitionState::Restoring(error.to_string()));
         Phase::Retrying(clock::instant() + RETRY_AFTER)
     }

@@ -13,6 +13,8 @@ use crate::position::{Offset, Partition};
 /// Each lane has one of its own. Nothing in it changes but a partition's state, and that only by
 /// [`fold`](Self::fold).
 pub(crate) trait Processor: Send + Sized + 'static {
+    /// What kind of processor it is, in logs and metrics.
+    const KIND: &'static str;
     /// The committed state of one owned partition.
     type State: Send;
     /// What one batch does in one partition, besides the records it writes.
@@ -22,7 +24,7 @@ pub(crate) trait Processor: Send + Sized + 'static {
     /// Why a partition stops.
     type Error: StopReason;
 
-    /// What it is called in logs and metrics.
+    /// The aggregate or saga that it works for, in logs and metrics.
     fn name(&self) -> &'static str;
     /// The topic it reads.
     fn input(&self) -> &Topic;

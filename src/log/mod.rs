@@ -47,6 +47,12 @@ impl Topic {
     }
 }
 
+impl std::borrow::Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl<T: Into<Arc<str>>> From<T> for Topic {
     fn from(name: T) -> Self {
         Self(name.into())

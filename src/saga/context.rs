@@ -39,6 +39,6 @@ pub struct SagaContext<'a> {
     /// The instance's name.
     pub id: &'a str,
     /// The input's time, given by the log; never running backwards within a partition. For a deadline
-    /// the moment at which it was found to be over.
+    /// that deadline, or the time of what was taken in before it if that is later.
     pub time: Timestamp,
 }

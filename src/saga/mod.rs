@@ -5,22 +5,34 @@
 //! the new state and the commands that follow go into one transaction; a command is written once,
 //! under an id derived from the saga and the step, and its outcome comes back as an input.
 
+mod codecs;
 mod context;
 mod delivery;
+mod error;
 mod input;
+mod processor;
 mod reaction;
+mod records;
+mod router;
+mod settings;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use codecs::SagaCodecs;
 pub use context::{SagaContext, SagaId};
 pub(crate) use delivery::Delivery;
 pub use input::Input;
 pub use reaction::{DeadlineChange, IssuedCommand, Reaction, StepKind};
+pub use records::{Ended, Routed, StateControl, StateHead, UnderWay};
+pub use settings::SagaSettings;
 
+use crate::aggregate::processor::ProcessorParts;
 use crate::event::Recorded;
+use crate::lane::{LaneError, Lanes};
 use crate::projection::Source;
 use crate::schema::Message;
 
@@ -52,4 +64,20 @@ pub trait Saga: Message + Default {
     /// randomness. Total: an input that comes too late or twice is answered with
     /// [`Reaction::none`].
     fn react(&mut self, input: Input<Self>, at: &SagaContext<'_>) -> Reaction<Self>;
+}
+
+/// Starts a saga: its processor, and a router for each aggregate whose events it takes in.
+///
+/// # Errors
+/// If the log is away, or does not let this process join.
+pub fn start<S: Saga>(
+    codecs: &Arc<SagaCodecs<S>>,
+    parts: &ProcessorParts,
+    settings: &SagaSettings,
+) -> Result<Vec<Lanes>, LaneError> {
+    let mut started = vec![processor::start(codecs, parts, settings)?];
+    for source in 0..codecs.sources.len() {
+        started.push(router::start(codecs, source, parts, settings)?);
+    }
+    Ok(started)
 }

@@ -128,6 +128,21 @@ impl<S: Saga> Reaction<S> {
     }
 }
 
+/// A reaction taken apart.
+pub(crate) struct Parts<T> {
+    pub commands: Vec<IssuedCommand<T>>,
+    pub retry: Option<Duration>,
+    pub deadline: Option<DeadlineChange>,
+    pub ends: bool,
+}
+
+impl<S: Saga> Reaction<S> {
+    pub(crate) fn into_parts(self) -> Parts<S::Step> {
+        let Self { commands, retry, deadline, ends } = self;
+        Parts { commands, retry, deadline, ends }
+    }
+}
+
 impl<S: Saga> fmt::Debug for Reaction<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { commands, retry, deadline, ends } = self;

@@ -71,6 +71,7 @@ pub struct Faults(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     strikes: Vec<Strike>,
+    forgets_offsets: bool,
     counts: Mutex<HashMap<Call, u32>>,
     crashed: AtomicBool,
 }
@@ -86,6 +87,12 @@ impl Faults {
     #[must_use]
     pub fn new(strikes: Vec<Strike>) -> Self {
         Self(Arc::new(State { strikes, ..State::default() }))
+    }
+
+    /// No fault, but the groups' committed offsets have expired, as those of an idle group do.
+    #[must_use]
+    pub fn expired_offsets() -> Self {
+        Self(Arc::new(State { forgets_offsets: true, ..State::default() }))
     }
 
     /// A log in front of `log` in which the faults happen.
@@ -282,7 +289,8 @@ impl Member for FaultyMember {
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
         let faults = self.faults.clone();
-        faults.log_call(Call::Committed, || self.inner().committed(partitions))
+        let committed = faults.log_call(Call::Committed, || self.inner().committed(partitions))?;
+        Ok(if faults.0.forgets_offsets { vec![None; committed.len()] } else { committed })
     }
 
     fn fence(&mut self) -> Result<Fence, LogError> {

@@ -48,7 +48,7 @@ impl World {
             reply_retention: Duration::from_hours(1),
         };
         let log: Arc<dyn Log> = Arc::new(EmbeddedLog::in_memory(log_clock).expect("a log"));
-        log.create(&topology.specs(&["tally"])).expect("topics");
+        log.create(&topology.specs(&["tally"], &[])).expect("topics");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let codecs = Codecs::<Tally>::new(&registry, &topology).expect("codecs");
         codecs.register().expect("registered");

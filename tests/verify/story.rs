@@ -87,7 +87,7 @@ impl World {
         };
         let clock = Clock::manual(noon());
         let log = EmbeddedLog::in_memory(clock.clone()).expect("a log");
-        log.create(&topology.specs(&["tally"])).expect("topics");
+        log.create(&topology.specs(&["tally"], &[])).expect("topics");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let codecs = Codecs::<Tally>::new(&registry, &topology).expect("codecs");
         codecs.register().expect("registered");

@@ -61,7 +61,7 @@ impl Library {
             command_retention: Duration::from_hours(24),
             reply_retention: Duration::from_hours(1),
         };
-        log.create(&topology.specs(&[Shelf::NAME])).expect("topics");
+        log.create(&topology.specs(&[Shelf::NAME], &[])).expect("topics");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let topic = topology.aggregate(Shelf::NAME).events;
         let codec = Codec::new(registry.clone(), topic.as_str(), &format!("{app}.shelf")).expect("sound schemas");

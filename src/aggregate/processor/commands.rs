@@ -16,6 +16,7 @@ use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 
 impl<A: Aggregate> Processor for Judge<A> {
+    const KIND: &'static str = "commands";
     type State = Owned<A>;
     type Changes = Changes<A>;
     type Restore = Box<Restore<A>>;

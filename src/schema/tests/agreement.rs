@@ -1,8 +1,9 @@
 //! A Rust type and its schema that do not say the same are found before anything is written.
 
 use super::*;
-use crate::command::{DeadLetter, Outcomes, Reply};
+use crate::command::{DeadLetter, InboxInput, Outcomes, Reply};
 use crate::event::{EventHead, SnapshotControl, SnapshotHead};
+use crate::saga::{StateControl, StateHead};
 
 /// A message type with one schema.
 macro_rules! message {
@@ -34,6 +35,9 @@ fn the_engine_s_own_types_agree_with_their_schemas() {
     check_record::<Outcomes>().expect("agree");
     check_record::<Reply>().expect("agree");
     check_record::<DeadLetter>().expect("agree");
+    check_record::<InboxInput>().expect("agree");
+    check_head::<StateHead>().expect("agree");
+    check::<StateControl>().expect("agree");
     check::<JarCommand>().expect("agree");
 }
 

@@ -19,7 +19,8 @@ use crate::aggregate::codecs::{Codecs, HandOffTargets};
 use crate::aggregate::{Aggregate, Context, Refusal};
 use crate::clock::Timestamp;
 use crate::command::{
-    CommandHead, CommandKey, DeadLetterCode, Failure, Outcome, OutcomeEntry, Refused, Reply, ReplyTo,
+    CommandHead, CommandKey, DeadLetterCode, Failure, InboxData, InboxInput, Outcome, OutcomeEntry, OutcomeInput,
+    Refused, Reply, ReplyTo,
 };
 use crate::lane::{Verdict, panic_message};
 use crate::log::{Record, Topic};
@@ -188,21 +189,41 @@ impl<A: Aggregate> Judge<A> {
         reply: &Reply,
     ) -> Result<(), PartitionError> {
         let Some(reply_to) = &head.reply_to else { return Ok(()) };
-        if !self.may_reply_to(reply_to) {
+        let key = Bytes::copy_from_slice(reply_to.key.as_bytes());
+        let wrong = |source| encoding(record, source);
+        let (to, value) = if self.is_reply_partition(reply_to) {
+            let value = self.codecs.replies.encode(reply).map_err(wrong)?;
+            (self.replies.partition(Partition(reply_to.partition)), value)
+        } else if let Some((inbox, codec)) = self.targets.inbox(reply_to) {
+            (inbox, codec.encode(&input(record, head, reply, A::NAME)).map_err(wrong)?)
+        } else {
             metrics::counter!("headwater_replies_ignored_total", "aggregate" => A::NAME).increment(1);
             return Ok(());
-        }
-        let value = self.codecs.replies.encode(reply).map_err(|source| encoding(record, source))?;
-        let to = self.replies.partition(Partition(reply_to.partition));
-        let key = Bytes::copy_from_slice(reply_to.key.as_bytes());
+        };
         overlay.share.write(to, Some(key), value, record.traceparent.clone());
         Ok(())
     }
 
-    /// Only to an existing partition of the application's replies: a made-up address must not abort
+    /// Whether it is an existing partition of the application's replies: a made-up address must not abort
     /// everybody's transaction.
-    fn may_reply_to(&self, reply_to: &ReplyTo) -> bool {
+    fn is_reply_partition(&self, reply_to: &ReplyTo) -> bool {
         reply_to.topic == self.replies.as_str() && (0..self.topology.reply_partitions).contains(&reply_to.partition)
+    }
+}
+
+/// An outcome as an input of the saga that issued the command.
+fn input(record: &Record, head: &CommandHead, reply: &Reply, aggregate: &str) -> InboxInput {
+    let outcome = OutcomeInput {
+        aggregate: aggregate.to_owned(),
+        aggregate_id: reply.aggregate_id.to_string(),
+        command_id: head.id,
+        outcome: reply.outcome.clone(),
+    };
+    InboxInput {
+        id: head.id,
+        occurred_at: record.timestamp,
+        correlation_id: head.correlation_id,
+        data: InboxData::OutcomeInput(outcome),
     }
 }
 
