@@ -12,6 +12,7 @@ mod inspect;
 mod lag;
 mod output;
 mod own;
+mod parked;
 mod progress;
 mod query;
 mod rebuild;
@@ -76,6 +77,8 @@ enum EngineCommand {
     Completions(completions::Args),
     /// What is missing of the topics, or differs; creates them
     Topics(topics::Args),
+    /// Aggregates whose events fail: which there are, and what becomes of them
+    Parked(parked::Args),
     /// Makes a view anew beside the live one, which answers until the new one takes its place
     Rebuild(rebuild::Args),
     /// Resets a view: shows what it would do, asks, then acts
@@ -85,10 +88,11 @@ enum EngineCommand {
 }
 
 /// An example for each command; `{bin}` is the application.
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 15] = [
     ("demo", demo::EXAMPLES),
     ("replay", replay::EXAMPLES),
     ("rebuild", rebuild::EXAMPLES),
+    ("parked", parked::EXAMPLES),
     ("query", query::EXAMPLES),
     ("verify", verify::EXAMPLES),
     ("lag", lag::EXAMPLES),
@@ -197,6 +201,7 @@ async fn dispatch(task: Task, session: &Session) -> CliResult {
         EngineCommand::Verify(args) => verify::run(args, session).await,
         EngineCommand::Query(args) => query::run(args, session).await,
         EngineCommand::Demo(args) => demo::run(args, session).await,
+        EngineCommand::Parked(args) => parked::run(args, session).await,
         EngineCommand::Rebuild(args) => rebuild::run(args, session).await,
         EngineCommand::Replay(args) => replay::run(args, session).await,
         EngineCommand::Topics(args) => topics::run(args, session).await,

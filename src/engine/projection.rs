@@ -5,9 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::rebuild::{RebuildWish, Rebuilt};
+use crate::projection::parking::{self, Retried};
 use crate::projection::replay::{self, Plan, Target};
 use crate::projection::worker::{Worker, WorkerParts, WorkerSettings};
-use crate::projection::{Projection, RebuildError, ReplayError, Shape, ShapeError, Views, WorkerError, shape_of};
+use crate::projection::{
+    ParkedError, Projection, RebuildError, ReplayError, Shape, ShapeError, Views, WorkerError, shape_of,
+};
 use crate::verify::{self, Database, Findings, Scope, VerifyError, ViewCounts};
 
 /// A projection type.
@@ -25,6 +28,14 @@ pub trait ProjectionType: Send + Sync {
     async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError>;
     /// Does what a plan says.
     async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError>;
+    /// Folds the passed-over events of a parked aggregate, all of them or all but the one that failed.
+    async fn release(
+        &self,
+        views: &Views,
+        parts: &WorkerParts,
+        of: (&str, &str),
+        skips: bool,
+    ) -> Result<Retried, ParkedError>;
     /// Builds its view anew, beside the live one.
     async fn rebuild(&self, views: &Views, parts: WorkerParts, wish: RebuildWish) -> Result<Rebuilt, RebuildError>;
 }
@@ -61,6 +72,21 @@ impl<P: Projection> ProjectionType for Erased<P> {
 
     async fn apply_replay(&self, views: &Views, plan: &Plan) -> Result<(), ReplayError> {
         replay::apply::<P>(views, plan).await
+    }
+
+    async fn release(
+        &self,
+        views: &Views,
+        parts: &WorkerParts,
+        of: (&str, &str),
+        skips: bool,
+    ) -> Result<Retried, ParkedError> {
+        let settings = WorkerSettings::default();
+        if skips {
+            parking::skip(&self.0, views, parts, settings, of).await
+        } else {
+            parking::retry(&self.0, views, parts, settings, of).await
+        }
     }
 
     async fn rebuild(&self, views: &Views, parts: WorkerParts, wish: RebuildWish) -> Result<Rebuilt, RebuildError> {

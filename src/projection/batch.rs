@@ -17,7 +17,7 @@ use super::resolve;
 use super::tables::{Shape, Table, TableKind};
 use super::value::{RowKey, Value};
 use super::versions::Versions;
-use super::views::{Epoch, Generation, SourcePartition};
+use super::views::{Epoch, Generation, ParkedAggregate, SourcePartition};
 use crate::clock::Timestamp;
 use crate::position::{Offset, Sequence, Version};
 
@@ -60,6 +60,19 @@ pub struct Parking {
     pub last_offset: Offset,
 }
 
+/// A parked aggregate whose events are folded after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// As it is parked. If more was parked meanwhile, nothing is done.
+    pub parked: ParkedAggregate,
+    /// The event that it stays parked at, if one fails again.
+    pub again: Option<ParkedEvent>,
+    /// How many of its events are still passed over, that one included.
+    pub passed: i64,
+    /// Whether an event was left out for good, so that the view is partial.
+    pub skips: bool,
+}
+
 /// The changes of many events, merged, with the offsets they lead to.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -68,6 +81,7 @@ pub struct Batch {
     tables: Vec<TableDelta>,
     advances: BTreeMap<SourcePartition, Advance>,
     parked: BTreeMap<(SourcePartition, String), Parking>,
+    release: Option<Box<Release>>,
     events: usize,
 }
 
@@ -218,7 +232,7 @@ impl Batch {
     pub fn of(shape: &Arc<Shape>, generation: Generation) -> Self {
         let tables = shape.tables.iter().map(TableDelta::empty).collect();
         let (advances, parked) = (BTreeMap::new(), BTreeMap::new());
-        Self { shape: shape.clone(), generation, tables, advances, parked, events: 0 }
+        Self { shape: shape.clone(), generation, tables, advances, parked, release: None, events: 0 }
     }
 
     /// The changes of one more event: all of them, or none.
@@ -313,6 +327,11 @@ impl Batch {
         self.events += 1;
     }
 
+    /// A parked aggregate is released with the changes of this batch, which moves no partition.
+    pub fn release(&mut self, release: Release) {
+        self.release = Some(Box::new(release));
+    }
+
     fn merge_parking(&mut self, key: (SourcePartition, String), later: Parking) {
         match self.parked.entry(key) {
             btree_map::Entry::Vacant(entry) => {
@@ -369,6 +388,12 @@ impl Batch {
     #[must_use]
     pub const fn parked(&self) -> &BTreeMap<(SourcePartition, String), Parking> {
         &self.parked
+    }
+
+    /// The parked aggregate that it releases.
+    #[must_use]
+    pub fn released(&self) -> Option<&Release> {
+        self.release.as_deref()
     }
 
     pub(crate) fn tables(&self) -> &[TableDelta] {

@@ -301,3 +301,60 @@ impl RebuildError {
         matches!(self, Self::NothingToResume { .. } | Self::Incomparable { .. })
     }
 }
+
+/// Why a parked aggregate was not released.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkedError {
+    /// See [`ViewError`].
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// See [`LogError`].
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// See [`StallError`].
+    #[error(transparent)]
+    Stall(#[from] StallError),
+    /// See [`SchemaError`].
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// Its events are folded.
+    #[error("view {view}: {aggregate} {id} is not parked")]
+    NotParked {
+        /// The view.
+        view: &'static str,
+        /// The aggregate's type.
+        aggregate: String,
+        /// Its id.
+        id: String,
+    },
+    /// One of its events cannot be read at all.
+    #[error("{0}")]
+    Unreadable(StopReason),
+    /// One of its events cannot be read yet.
+    #[error("{0}; try again")]
+    NotYet(String),
+    /// Its events come faster than they are folded.
+    #[error("view {view}: more events came meanwhile in {attempts} attempts; try again")]
+    Outrun {
+        /// The view.
+        view: &'static str,
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// A thread panicked or was cancelled.
+    #[error("a thread of the release: {0}")]
+    Thread(String),
+}
+
+impl ParkedError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::View(error) => error.is_temporary(),
+            Self::Log(error) | Self::Stall(StallError::Log(error)) => error.is_temporary(),
+            Self::NotYet(_) | Self::Outrun { .. } => true,
+            _ => false,
+        }
+    }
+}

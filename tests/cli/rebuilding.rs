@@ -96,3 +96,19 @@ fn a_rebuild_that_is_killed_leaves_the_live_view_and_the_next_one_succeeds() {
     let generations = generations(&world, "accounts");
     assert!(generations.iter().all(|(_, state)| state != "unfinished"), "{generations:?}");
 }
+
+#[test]
+fn where_nothing_is_parked_nothing_is_released() {
+    let world = World::new();
+    let id = world.open_account("1.00");
+    ask(&world);
+    let listed = world.run(&["parked", "ls", "--json"]);
+    assert_eq!((listed.code, listed.out.as_str()), (Some(0), ""), "{}", listed.err);
+    for what in ["show", "retry", "skip"] {
+        let ended = world.run(&["parked", what, "account", &id, "--view", "accounts"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.contains("is not parked"), "{}", ended.err);
+    }
+    let unknown = world.run(&["parked", "ls", "--view", "acounts"]);
+    assert!(unknown.code == Some(2) && unknown.err.contains("accounts"), "{}", unknown.err);
+}

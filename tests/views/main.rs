@@ -7,6 +7,7 @@
 mod database;
 mod flaky;
 mod library;
+mod parking;
 mod positions;
 mod queries;
 mod rebuild;

@@ -16,13 +16,11 @@ use crate::log::{RangeReader, Reader, Record, TopicPartition};
 use crate::position::Offset;
 use crate::projection::generations::Claim;
 use crate::projection::views::{Applied, Generation, StoredPosition, Views};
-use crate::projection::worker::fold::{Fold, Folded};
+use crate::projection::worker::fold::{Fold, Folded, PATIENCE};
 use crate::projection::worker::partition::At;
 use crate::projection::worker::{WorkerParts, WorkerSettings};
 use crate::projection::{Batch, ParkedAggregate, Projection, RebuildError, Shape, Source, SourcePartition, ViewError};
 
-/// How long log, registry or database may be away before the rebuild gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// A transaction holds about as many bytes of events.
 const LARGEST_BATCH: usize = 32 * 1024 * 1024;
 const PAUSE: Duration = Duration::from_millis(500);

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use hashbrown::HashSet;
 use tracing::Span;
 
@@ -20,6 +22,11 @@ use crate::projection::{
     StopReason,
 };
 use crate::trace;
+
+/// How long log or registry may be away before work that somebody waits for gives up.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Short: a thousand aggregates may have to be parked between two polls.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What folding a record came to.
 #[derive(Debug)]
@@ -109,15 +116,10 @@ impl<P: Projection> Fold<P> {
         let Some(decoder) = aggregate.and_then(|aggregate| self.decoders.get(aggregate)) else {
             return Folded::NotYet(format!("{place} is no topic of this projection"));
         };
-        let event = match decoder.decode(record) {
+        let event = match decode(decoder, place, record) {
             Ok(event) => event,
-            Err(ReadError::Key) => return Folded::Stopped(StopReason::Key { partition: place.clone(), offset }),
-            Err(ReadError::Value(reason)) if reason.is_temporary() => {
-                return Folded::NotYet(format!("{place} offset {offset}: {reason}"));
-            }
-            Err(ReadError::Value(reason)) => {
-                return Folded::Stopped(StopReason::Undecodable { partition: place.clone(), offset, reason });
-            }
+            Err(Unread::NotYet(reason)) => return Folded::NotYet(reason),
+            Err(Unread::Stopped(reason)) => return Folded::Stopped(reason),
         };
         if let Err(reason) = self.check(place, at, &event) {
             return Folded::Stopped(reason);
@@ -162,21 +164,10 @@ impl<P: Projection> Fold<P> {
             self.batch.park(source, &event.aggregate_id, event.offset, None);
             return Ok(());
         }
-        let mut reason = String::new();
-        for _ in 0..self.settings.attempts.max(1) {
-            match self.try_project(source, event) {
-                Ok(()) => return Ok(()),
-                Err(error) => reason = error,
-            }
+        match project(&self.projection, source, event, &mut self.batch, self.settings.attempts) {
+            Ok(()) => Ok(()),
+            Err(reason) => self.park(source, place, event, reason),
         }
-        self.park(source, place, event, reason)
-    }
-
-    fn try_project(&mut self, source: SourcePartition, event: &Recorded<Events<P>>) -> Result<(), String> {
-        let mut changes = Changes::new();
-        let project = AssertUnwindSafe(|| self.projection.project(event, &mut changes));
-        catch_unwind(project).map_err(|panic| format!("it panicked: {}", panic_text(&*panic)))?;
-        self.batch.absorb(source, changes).map_err(|error| error.to_string())
     }
 
     fn park(
@@ -194,8 +185,6 @@ impl<P: Projection> Fold<P> {
         tracing::error!(view, aggregate = event.aggregate, id, %place, offset, reason, "an aggregate is parked");
         self.parked.insert((event.aggregate, event.aggregate_id.clone()));
         let (sequence, version) = (event.sequence, event.version);
-        // A database does not take every text.
-        let reason = reason.replace('\0', "\u{fffd}");
         let first = ParkedEvent { offset: event.offset, sequence, version, reason, at: self.clock.now() };
         self.batch.park(source, id, event.offset, Some(first));
         Ok(())
@@ -207,6 +196,54 @@ impl<P: Projection> Fold<P> {
             std::mem::replace(&mut self.batch, Batch::of(&self.shape, self.generation)),
             std::mem::take(&mut self.measured),
         )
+    }
+}
+
+/// Why a record gives no event.
+pub enum Unread {
+    /// It cannot be read yet.
+    NotYet(String),
+    /// It must not be passed over.
+    Stopped(StopReason),
+}
+
+/// The event in a record.
+pub fn decode<E: 'static>(
+    decoder: &Decoder<E>,
+    place: &TopicPartition,
+    record: &Record,
+) -> Result<Recorded<E>, Unread> {
+    let (partition, offset) = (place.clone(), record.offset);
+    decoder.decode(record).map_err(|error| match error {
+        ReadError::Key => Unread::Stopped(StopReason::Key { partition, offset }),
+        ReadError::Value(reason) if reason.is_temporary() => {
+            Unread::NotYet(format!("{place} offset {offset}: {reason}"))
+        }
+        ReadError::Value(reason) => Unread::Stopped(StopReason::Undecodable { partition, offset, reason }),
+    })
+}
+
+/// Takes what follows from an event into a batch, if need be at a later attempt; or says why that fails.
+pub fn project<P: Projection>(
+    projection: &P,
+    source: SourcePartition,
+    event: &Recorded<Events<P>>,
+    batch: &mut Batch,
+    attempts: u32,
+) -> Result<(), String> {
+    let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(attempts.max(1) as usize - 1);
+    let mut pauses = pauses.build();
+    loop {
+        let mut changes = Changes::new();
+        let project = AssertUnwindSafe(|| projection.project(event, &mut changes));
+        let projected = catch_unwind(project).map_err(|panic| format!("it panicked: {}", panic_text(&*panic)));
+        let taken = projected.and_then(|()| batch.absorb(source, changes).map_err(|error| error.to_string()));
+        let Err(reason) = taken else { return Ok(()) };
+        match pauses.next() {
+            Some(pause) => std::thread::sleep(pause),
+            // A database does not take every text.
+            None => return Err(reason.replace('\0', "\u{fffd}")),
+        }
     }
 }
 

@@ -48,6 +48,11 @@ pub async fn apply<W: Writing>(writing: &mut W, batch: &Batch) -> Result<Applied
     if !positions::advance(writing, batch).await? {
         return Ok(Applied::Moved);
     }
+    if let Some(release) = batch.released()
+        && !parked::release(writing, release).await?
+    {
+        return Ok(Applied::Moved);
+    }
     let tables = &batch.shape().tables;
     let mut sums: Vec<TableDelta> = tables
         .iter()

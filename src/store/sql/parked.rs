@@ -1,7 +1,8 @@
 //! The aggregates that a generation no longer folds, because one of their events failed.
 
 use super::apply::Transacting;
-use crate::projection::{Batch, Parking, SourcePartition, Value, ViewError};
+use super::positions;
+use crate::projection::{Batch, Parking, Release, SourcePartition, Value, ViewError};
 
 /// Notes the events of parked aggregates that a batch passes over.
 pub async fn park<T: Transacting>(on: &mut T, batch: &Batch) -> Result<(), ViewError> {
@@ -9,6 +10,35 @@ pub async fn park<T: Transacting>(on: &mut T, batch: &Batch) -> Result<(), ViewE
         park_one(on, *source, aggregate_id, parking).await?;
     }
     Ok(())
+}
+
+/// Releases a parked aggregate, or lets it stay parked at a later event; whether it was as the batch says.
+pub async fn release<T: Transacting>(on: &mut T, release: &Release) -> Result<bool, ViewError> {
+    let Release { parked, again, passed, skips } = release;
+    // What a worker has under way was made with the aggregate parked as it was.
+    positions::raise_epoch(on, parked.source).await?;
+    let schema = on.schema();
+    let is_it = "aggregate = ? AND aggregate_id = ? AND first_offset = ? AND last_offset = ?";
+    let (sql, set) = match again {
+        None => (format!("DELETE FROM {schema}headwater_parked WHERE {is_it}"), Vec::new()),
+        Some(again) => {
+            let sets = "events = ?, first_offset = ?, sequence = ?, version = ?, reason = ?, parked_at = ?";
+            let set = [again.offset.into(), again.sequence.into(), again.version.into(), Value::from(&again.reason)];
+            let set = [Value::Integer(*passed)].into_iter().chain(set).chain([Value::Timestamp(again.at)]);
+            (format!("UPDATE {schema}headwater_parked SET {sets} WHERE {is_it}"), set.collect())
+        }
+    };
+    let (id, aggregate) = (Value::from(&parked.aggregate_id), Value::from(parked.source.aggregate));
+    let name = [aggregate, id, parked.first_offset.into(), parked.last_offset.into()];
+    let parameters = set.into_iter().chain(name).collect::<Vec<_>>();
+    if on.execute(&sql, &parameters).await? == 0 {
+        return Ok(false);
+    }
+    if *skips {
+        let sql = format!("UPDATE {}headwater_shape SET partial = ?", on.schema());
+        on.execute(&sql, &[Value::Boolean(true)]).await?;
+    }
+    Ok(true)
 }
 
 async fn park_one<T: Transacting>(

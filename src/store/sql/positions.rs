@@ -89,6 +89,16 @@ pub async fn reset<T: Transacting>(on: &mut T, reset: &Reset) -> Result<Applied,
     Ok(Applied::Done)
 }
 
+/// Makes every batch of a partition worthless that was made before.
+pub async fn raise_epoch<T: Transacting>(on: &mut T, source: SourcePartition) -> Result<(), ViewError> {
+    let sql = format!(
+        "UPDATE {}headwater_positions SET epoch = epoch + 1 WHERE aggregate = ? AND partition = ?",
+        on.schema()
+    );
+    on.execute(&sql, &[source.aggregate.into(), source.partition.into()]).await?;
+    Ok(())
+}
+
 /// Begins partitions of which nothing was folded yet.
 pub async fn begin<T: Transacting>(on: &mut T, partitions: &[SourcePartition]) -> Result<(), ViewError> {
     let sql = format!(

@@ -1,0 +1,220 @@
+//! Parked aggregates of a view: what becomes of them.
+//!
+//! An event that cannot be folded parks its aggregate: from it on, that aggregate's events are passed over
+//! and noted, and all others flow. Once the projection is corrected the passed-over events are folded
+//! [after all](retry), in order, in the transaction that releases the aggregate; or all [but the one that
+//! failed](skip), which leaves the view partial.
+//!
+//! A worker may run meanwhile. The release holds only if nothing was added to what is parked, and raises the
+//! partition's epoch: whatever the worker has under way, made with the aggregate still parked, changes nothing
+//! and is made anew.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, ParkedEvent, Release};
+use super::source::Decoder;
+use super::views::{Applied, Generation, ParkedAggregate, Views};
+use super::worker::fold::{self, Unread};
+use super::worker::{WorkerParts, WorkerSettings};
+use super::{Events, ParkedError, Projection, Shape, Source, SourcePartition, ViewError, shape_of};
+use crate::event::Recorded;
+use crate::log::{RangeReader, TopicPartition};
+use crate::position::Sequence;
+
+/// How often it is begun anew because more events of the aggregate came meanwhile.
+const ATTEMPTS: usize = 20;
+/// More than any worker parks before it stops.
+const MOST: usize = 100_000;
+/// The most events that are folded in one transaction; the aggregate stays parked at the next one until the
+/// last of them.
+const EVENTS: i64 = 50_000;
+
+/// What a retry came to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Retried {
+    /// How many passed-over events were folded.
+    pub folded: i64,
+    /// The sequence of the event that was left out for good.
+    pub skipped: Option<Sequence>,
+    /// Why the aggregate is parked again, at the next event that failed.
+    pub parked_again: Option<String>,
+}
+
+/// Every parked aggregate of the live view, with the generation it stands in.
+///
+/// # Errors
+/// If the database is away or the view's tables are others.
+pub async fn list(views: &Views, shape: &Shape) -> Result<(Generation, Vec<ParkedAggregate>), ViewError> {
+    let generation = views.store().progress(shape).await?.generation;
+    Ok((generation, views.store().parked(shape, generation, MOST).await?))
+}
+
+/// Folds the passed-over events of an aggregate. Those that fold count, also if a later one fails again:
+/// then the aggregate is parked from there.
+///
+/// # Errors
+/// If it is not parked, or log, registry or database are away.
+pub async fn retry<P: Projection>(
+    projection: &Arc<P>,
+    views: &Views,
+    parts: &WorkerParts,
+    settings: WorkerSettings,
+    (aggregate, id): (&str, &str),
+) -> Result<Retried, ParkedError> {
+    release(projection, views, parts, settings, (aggregate, id), false).await
+}
+
+/// As [`retry`], but leaves the event out that parked the aggregate. The view is partial from then on.
+///
+/// # Errors
+/// As for [`retry`].
+pub async fn skip<P: Projection>(
+    projection: &Arc<P>,
+    views: &Views,
+    parts: &WorkerParts,
+    settings: WorkerSettings,
+    (aggregate, id): (&str, &str),
+) -> Result<Retried, ParkedError> {
+    release(projection, views, parts, settings, (aggregate, id), true).await
+}
+
+async fn release<P: Projection>(
+    projection: &Arc<P>,
+    views: &Views,
+    parts: &WorkerParts,
+    settings: WorkerSettings,
+    (aggregate, id): (&str, &str),
+    mut skips: bool,
+) -> Result<Retried, ParkedError> {
+    let shape = Arc::new(shape_of::<P>().map_err(ViewError::from)?);
+    let mut retried = Retried { folded: 0, skipped: None, parked_again: None };
+    let mut attempts = 0;
+    while attempts < ATTEMPTS {
+        let (generation, parked) = list(views, &shape).await?;
+        let is_it = |it: &ParkedAggregate| it.source.aggregate == aggregate && it.aggregate_id == id;
+        let Some(parked) = parked.into_iter().find(is_it) else {
+            if retried.folded > 0 || retried.skipped.is_some() {
+                return Ok(retried);
+            }
+            let (aggregate, id) = (aggregate.to_owned(), id.to_owned());
+            return Err(ParkedError::NotParked { view: P::NAME, aggregate, id });
+        };
+        let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
+        let (projection, parts, shape) = (projection.clone(), parts.clone(), shape.clone());
+        let attempt = Attempt { projection, decoders, parts, settings, shape, generation, parked, skips };
+        let made = tokio::task::spawn_blocking(move || attempt.make());
+        let made = made.await.map_err(|error| ParkedError::Thread(error.to_string()))??;
+        if views.store().apply(&made.batch).await? == Applied::Moved {
+            // More of its events came, or the view was reset or rebuilt.
+            attempts += 1;
+            continue;
+        }
+        views.has_changed(P::NAME);
+        retried.folded += made.folded;
+        retried.skipped = retried.skipped.or(made.skipped);
+        skips = false;
+        match made.rest {
+            Rest::None => return Ok(retried),
+            Rest::Fails(reason) => return Ok(Retried { parked_again: Some(reason), ..retried }),
+            Rest::More => attempts = 0,
+        }
+    }
+    Err(ParkedError::Outrun { view: P::NAME, attempts: ATTEMPTS })
+}
+
+/// One attempt at the events that were passed over.
+struct Attempt<P: Projection> {
+    projection: Arc<P>,
+    decoders: Vec<Decoder<Events<P>>>,
+    parts: WorkerParts,
+    settings: WorkerSettings,
+    shape: Arc<Shape>,
+    generation: Generation,
+    parked: ParkedAggregate,
+    skips: bool,
+}
+
+/// What an attempt made.
+struct Made {
+    batch: Batch,
+    folded: i64,
+    skipped: Option<Sequence>,
+    rest: Rest,
+}
+
+/// What is left of the passed-over events.
+enum Rest {
+    None,
+    More,
+    Fails(String),
+}
+
+impl<P: Projection> Attempt<P> {
+    fn make(self) -> Result<Made, ParkedError> {
+        let (source, parked) = (self.parked.source, self.parked.clone());
+        let place = self.parts.topology.aggregate(source.aggregate).events.partition(source.partition);
+        let known = self.shape.sources.iter().position(|it| *it == source.aggregate);
+        let decoder = known.and_then(|known| self.decoders.get(known)).ok_or_else(|| ViewError::Corrupt {
+            view: P::NAME.to_owned(),
+            reason: format!("{source} is parked, which it does not fold"),
+        })?;
+        let until = parked.last_offset.next();
+        let mut range = RangeReader::between(place.clone(), parked.first_offset, until, fold::PATIENCE);
+        let mut reader = self.parts.log.reader()?;
+        let batch = Batch::of(&self.shape, self.generation);
+        let mut made = Made { batch, folded: 0, skipped: None, rest: Rest::None };
+        // Those still passed over, from the first that stays parked.
+        let (mut again, mut passed): (Option<ParkedEvent>, i64) = (None, 0);
+        while let Some(records) = range.step(&*self.parts.log, reader.as_mut())? {
+            for record in records.iter().filter(|it| it.key.as_deref() == Some(parked.aggregate_id.as_bytes())) {
+                let event = fold::decode(decoder, &place, record).map_err(|unread| match unread {
+                    Unread::NotYet(reason) => ParkedError::NotYet(reason),
+                    Unread::Stopped(reason) => ParkedError::Unreadable(reason),
+                })?;
+                if again.is_none() {
+                    again = self.take(source, &place, &event, &mut made);
+                }
+                passed += i64::from(again.is_some());
+            }
+        }
+        made.batch.release(Release { parked, again, passed, skips: made.skipped.is_some() });
+        Ok(made)
+    }
+
+    /// Folds one event; gives it as the one that the aggregate stays parked at if it is not folded.
+    fn take(
+        &self,
+        source: SourcePartition,
+        place: &TopicPartition,
+        event: &Recorded<Events<P>>,
+        made: &mut Made,
+    ) -> Option<ParkedEvent> {
+        if self.skips && event.offset == self.parked.first_offset {
+            made.skipped = Some(event.sequence);
+            return None;
+        }
+        let stays = |reason: String| ParkedEvent {
+            offset: event.offset,
+            sequence: event.sequence,
+            version: event.version,
+            reason,
+            at: self.parts.clock.now(),
+        };
+        if made.folded == EVENTS {
+            made.rest = Rest::More;
+            return Some(stays("its events are being folded after all".to_owned()));
+        }
+        let attempts = self.settings.attempts;
+        match fold::project(&*self.projection, source, event, &mut made.batch, attempts) {
+            Ok(()) => {
+                made.folded += 1;
+                None
+            }
+            Err(reason) => {
+                tracing::warn!(view = P::NAME, id = event.aggregate_id, %place, offset = event.offset.0, reason, "it fails again");
+                made.rest = Rest::Fails(reason.clone());
+                Some(stays(reason))
+            }
+        }
+    }
+}
