@@ -11,6 +11,7 @@ use crate::gateway::{Gateway, GatewayError, OwnRoutes, Router};
 use crate::projection::Projection;
 use crate::query::Query;
 use crate::settings::Settings;
+use crate::verify::Invariant;
 
 /// The most commands that an application used as a library has under way at once.
 const IN_FLIGHT: usize = 1000;
@@ -49,6 +50,12 @@ impl App {
     /// With this query.
     pub fn query<Q: Query>(mut self) -> Self {
         self.application.queries.push(engine::query::<Q>());
+        self
+    }
+
+    /// With this promise about its events, which `verify` holds the whole log to.
+    pub fn invariant<I: Invariant>(mut self) -> Self {
+        self.application.invariants.push(engine::invariant::<I>());
         self
     }
 

@@ -88,6 +88,7 @@ pub use event::Recorded;
 pub use projection::Projection;
 pub use query::Query;
 pub use saga::Saga;
+pub use verify::Invariant;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

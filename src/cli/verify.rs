@@ -46,6 +46,9 @@ pub(super) fn show(report: &Report, output: &mut Output) -> CliResult {
         let partial = if of.partial { "; it is partial, so what it lacks is not known" } else { "" };
         output.line(format!("view {}: {} rows, from {} events{parked}{partial}", of.view, of.rows, of.events))?;
     }
+    for of in report.invariants.iter().filter(|of| of.partial) {
+        output.line(format!("{}: not looked at, since the first events are gone", of.invariant))?;
+    }
     show_checks(&report.checks, &report.violations, output)
 }
 

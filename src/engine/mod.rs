@@ -13,6 +13,7 @@ pub mod doctor;
 mod events;
 mod input;
 mod instance;
+mod invariant;
 mod lag;
 mod prepare;
 mod projection;
@@ -33,6 +34,7 @@ pub use connect::{Engine, EngineError, Place};
 pub use demo::Demo;
 pub use events::{EventRow, EventsError, Fold};
 pub use input::{BadInput, CommandInput, suggest};
+pub use invariant::{InvariantType, of as invariant};
 pub use lag::{GroupLag, LagError};
 pub use prepare::PrepareError;
 pub use projection::{ProjectionType, of as projection};
@@ -52,6 +54,8 @@ pub struct Application {
     pub projections: Vec<Arc<dyn ProjectionType>>,
     /// Its queries.
     pub queries: Vec<Arc<dyn QueryType>>,
+    /// What it holds to be true of its events.
+    pub invariants: Vec<Arc<dyn InvariantType>>,
     /// The load of its `demo`.
     pub demo: Option<Arc<dyn Demo>>,
 }
@@ -60,7 +64,14 @@ impl Application {
     /// An application of this name, without parts.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, aggregates: Vec::new(), projections: Vec::new(), queries: Vec::new(), demo: None }
+        Self {
+            name,
+            aggregates: Vec::new(),
+            projections: Vec::new(),
+            queries: Vec::new(),
+            invariants: Vec::new(),
+            demo: None,
+        }
     }
 
     /// The projection of this name.

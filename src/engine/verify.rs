@@ -27,6 +27,9 @@ impl Engine {
                 counts.push(projection.verify(&scope, &on, &mut findings)?);
             }
         }
-        Ok(Report::new(findings, aggregates, counts))
+        let invariants = self.app.invariants.iter();
+        let invariants = invariants.map(|invariant| invariant.verify(&scope, &self.registry, &mut findings));
+        let invariants = invariants.collect::<Result<Vec<_>, VerifyError>>()?;
+        Ok(Report::new(findings, aggregates, counts, invariants))
     }
 }

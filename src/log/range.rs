@@ -18,6 +18,7 @@ pub struct RangeReader {
     next: Offset,
     until: Offset,
     stall: Duration,
+    records: usize,
     /// Since when nothing came, if it was so at the last step.
     waits_since: Option<Instant>,
 }
@@ -75,7 +76,14 @@ impl RangeReader {
     /// From `from` to an end that was asked for before.
     #[must_use]
     pub fn between(partition: TopicPartition, from: Offset, until: Offset, stall: Duration) -> Self {
-        Self { partition, next: from, until, stall, waits_since: None }
+        Self { partition, next: from, until, stall, records: STEP_RECORDS, waits_since: None }
+    }
+
+    /// With so many records at once, and not more.
+    #[must_use]
+    pub const fn at_most(mut self, records: usize) -> Self {
+        self.records = records;
+        self
     }
 
     /// The partition that is read.
@@ -103,7 +111,7 @@ impl RangeReader {
             return Ok(None);
         }
         let began = clock::instant();
-        let stretch = reader.read(&self.partition, self.next, self.until, STEP_WAIT, STEP_RECORDS)?;
+        let stretch = reader.read(&self.partition, self.next, self.until, STEP_WAIT, self.records)?;
         if stretch.next > self.next {
             self.next = stretch.next;
             self.waits_since = None;

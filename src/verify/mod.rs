@@ -9,13 +9,14 @@
 //! | `snapshots` | snapshots and checkpoints with the full fold |
 //! | `views`, `rows` | the tables of a view with the fold of its events |
 //! | `generations` | two generations of a view with each other |
+//! | `invariant` | all events with what the application itself holds to be true |
 //! | `partition` | reads the topics of one partition side by side, each once |
 //! | `cut` | where the audit ends, while others go on writing |
 //! | `report` | what was found, and where |
 //!
 //! Memory: the states of one partition's aggregates at a time, which is what the lane that owns it
-//! holds too, and its last snapshots; half a million rows of a view at a time, and its sums; besides that
-//! a fixed amount, whatever the log's length.
+//! holds too, and its last snapshots; half a million rows of a view at a time, and its sums; what an
+//! application's invariant holds; besides that a fixed amount, whatever the log's length.
 //!
 //! It never writes, belongs to no consumer group, and may run beside workers: what they add after it
 //! began is counted as pending or not looked at.
@@ -25,6 +26,7 @@ mod causes;
 mod cut;
 mod fold;
 mod generations;
+mod invariant;
 mod partition;
 mod records;
 mod report;
@@ -36,7 +38,8 @@ mod trail;
 mod views;
 
 pub use generations::{TableComparison, compare};
-pub use report::{AggregateCounts, Check, Findings, Place, Report, Rule, ViewCounts, Violation};
+pub use invariant::{Invariant, invariant};
+pub use report::{AggregateCounts, Check, Findings, InvariantCounts, Place, Report, Rule, ViewCounts, Violation};
 pub use views::{Database, view};
 
 use std::time::Duration;

@@ -33,10 +33,13 @@ pub enum Rule {
     Checkpoints,
     /// A view is the fold of the events up to its offsets.
     Views,
+    /// What the application itself holds to be true.
+    #[serde(untagged)]
+    Invariant(&'static str),
 }
 
 impl Rule {
-    /// Every rule, in the order in which they are reported.
+    /// Every rule of the engine's, in the order in which they are reported.
     pub const ALL: [Self; 9] = [
         Self::Records,
         Self::Versions,
@@ -49,7 +52,7 @@ impl Rule {
         Self::Views,
     ];
 
-    /// The rule in a sentence.
+    /// The rule in a sentence; of an application's, its name.
     #[must_use]
     pub const fn promise(self) -> &'static str {
         match self {
@@ -62,6 +65,7 @@ impl Rule {
             Self::Snapshots => "snapshots and the events after them are the fold of all events",
             Self::Checkpoints => "what checkpoints promise is true",
             Self::Views => "views are the fold of the events up to their offsets",
+            Self::Invariant(name) => name,
         }
     }
 }
@@ -227,6 +231,19 @@ pub struct ViewCounts {
     pub partial: bool,
 }
 
+/// How much was held to what the application itself holds to be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InvariantCounts {
+    /// Its name.
+    pub invariant: &'static str,
+    /// What it promises.
+    pub promise: &'static str,
+    /// Events folded.
+    pub events: u64,
+    /// Whether it was not looked at, since the first events are gone.
+    pub partial: bool,
+}
+
 /// One rule, and how often it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -251,14 +268,22 @@ pub struct Report {
     pub aggregates: Vec<AggregateCounts>,
     /// What was looked at, by view.
     pub views: Vec<ViewCounts>,
+    /// What was looked at, by invariant of the application's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invariants: Vec<InvariantCounts>,
     /// The violations, at most a hundred of each rule.
     pub violations: Vec<Violation>,
 }
 
 impl Report {
-    /// The findings of an audit of these aggregates and views.
+    /// The findings of an audit of these aggregates, views and invariants.
     #[must_use]
-    pub fn new(findings: Findings, aggregates: Vec<AggregateCounts>, views: Vec<ViewCounts>) -> Self {
+    pub fn new(
+        findings: Findings,
+        aggregates: Vec<AggregateCounts>,
+        views: Vec<ViewCounts>,
+        invariants: Vec<InvariantCounts>,
+    ) -> Self {
         let is_of_use = |rule: &Rule| *rule != Rule::Views || !views.is_empty();
         let check = |rule: Rule| Check {
             rule,
@@ -266,9 +291,14 @@ impl Report {
             looked_at: looked_at_for(rule, &aggregates, &views),
             violations: findings.count(rule),
         };
-        let checks: Vec<_> = Rule::ALL.into_iter().filter(is_of_use).map(check).collect();
+        let own = |of: &InvariantCounts| {
+            let rule = Rule::Invariant(of.invariant);
+            Check { rule, promise: of.promise, looked_at: of.events, violations: findings.count(rule) }
+        };
+        let engine = Rule::ALL.into_iter().filter(is_of_use).map(check);
+        let checks: Vec<_> = engine.chain(invariants.iter().map(own)).collect();
         let ok = checks.iter().all(|check| check.violations == 0);
-        Self { ok, checks, aggregates, views, violations: findings.violations }
+        Self { ok, checks, aggregates, views, invariants, violations: findings.violations }
     }
 }
 
@@ -282,7 +312,7 @@ fn looked_at_for(rule: Rule, aggregates: &[AggregateCounts], views: &[ViewCounts
             Rule::Agreement => outcomes,
             Rule::Snapshots => of.snapshots,
             Rule::Checkpoints => of.checkpoints,
-            Rule::Views => 0,
+            Rule::Views | Rule::Invariant(_) => 0,
         }
     };
     match rule {
@@ -318,7 +348,7 @@ mod tests {
             findings.add(Rule::Versions, Place::record(&events(), Offset(offset), None), "a gap");
         }
         findings.add(Rule::Causes, Place::partition(&events()), "no outcome");
-        let report = Report::new(findings, Vec::new(), Vec::new());
+        let report = Report::new(findings, Vec::new(), Vec::new(), Vec::new());
         assert_eq!(report.violations.len(), 101);
         let versions = report.checks.iter().find(|check| check.rule == Rule::Versions).expect("a check");
         assert_eq!(versions.violations, 1000);

@@ -1,6 +1,7 @@
 //! `verify` finds each kind of fault that is planted in a log, names its place, and finds none in a sound
 //! one.
 
+mod invariants;
 mod story;
 #[path = "../processor/tally.rs"]
 mod tally;

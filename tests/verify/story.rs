@@ -123,10 +123,7 @@ impl World {
         for sent in &story.commands {
             self.send(&topics.commands, Some(sent.id.as_bytes()), self.encode(sent));
         }
-        for (id, head, event) in &story.events {
-            let value = codecs.events.encode(head, Data::User(event)).expect("encodes");
-            self.send(&topics.events, Some(id.as_bytes()), value);
-        }
+        self.write_events(Partition(0), &story.events);
         for outcomes in &story.outcomes {
             self.send(&topics.outcomes, None, codecs.outcomes.encode(outcomes).expect("encodes"));
         }
@@ -149,10 +146,22 @@ impl World {
         self.log.set_committed(&group, &[(place, committed)]).expect("committed");
     }
 
+    /// Adds events alone to the log.
+    pub fn write_events(&self, partition: Partition, events: &[(String, EventHead, Event)]) {
+        for (id, head, event) in events {
+            let value = self.codecs.events.encode(head, Data::User(event)).expect("encodes");
+            self.send_to(partition, &self.codecs.topics.events, Some(id.as_bytes()), value);
+        }
+    }
+
     fn send(&self, topic: &Topic, key: Option<&[u8]>, value: Bytes) {
+        self.send_to(Partition(0), topic, key, value);
+    }
+
+    fn send_to(&self, partition: Partition, topic: &Topic, key: Option<&[u8]>, value: Bytes) {
         let record = Outgoing {
             topic: topic.clone(),
-            partition: Partition(0),
+            partition,
             key: key.map(Bytes::copy_from_slice),
             value: Some(value),
             traceparent: None,
@@ -186,7 +195,7 @@ impl World {
     pub fn audit(&self) -> (Report, AggregateCounts) {
         let mut findings = Findings::default();
         let counts = verify::aggregate(&self.scope(), &self.codecs, &mut findings).expect("audited");
-        (Report::new(findings, vec![counts.clone()], Vec::new()), counts)
+        (Report::new(findings, vec![counts.clone()], Vec::new(), Vec::new()), counts)
     }
 }
 

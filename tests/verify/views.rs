@@ -100,7 +100,7 @@ impl Viewed {
         let registry = self.world.registry();
         let on = Database { views: &self.views, runtime: self.runtime.handle(), registry: &registry };
         let counts = verify::view(&self.world.scope(), &on, &Tallies, &mut findings).expect("audited");
-        (Report::new(findings, Vec::new(), vec![counts.clone()]), counts)
+        (Report::new(findings, Vec::new(), vec![counts.clone()], Vec::new()), counts)
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use headwater::Recorded;
 use headwater::position::Version;
+use headwater::{Invariant, Recorded};
 
-use crate::account::{AccountEvent, MovementKind};
+use crate::account::{Account, AccountEvent, MovementKind};
 use crate::values::{Amount, Money, TransactionId};
 
 /// The money of the bank, folded from the events of its accounts.
@@ -33,17 +33,20 @@ enum Leg {
     Ends(Flight),
 }
 
-impl Conservation {
-    /// Whether the event may come next: money lands only after it took off, on another account.
-    pub fn is_ready(&self, event: &Recorded<AccountEvent>) -> bool {
+impl Invariant for Conservation {
+    const NAME: &'static str = "conservation_of_money";
+    const PROMISE: &'static str = "money is conserved: what came in is in the accounts or in flight";
+    type Source = Account;
+
+    /// Money lands only after it took off, on another account.
+    fn is_ready(&self, event: &Recorded<AccountEvent>) -> bool {
         match leg(event) {
             Some(Leg::Ends(flight)) => self.in_flight.contains_key(&flight),
             Some(Leg::Begins(_)) | None => true,
         }
     }
 
-    /// Takes the next event in; says what is wrong with it.
-    pub fn fold(&mut self, event: &Recorded<AccountEvent>) -> Result<(), String> {
+    fn fold(&mut self, event: &Recorded<AccountEvent>) -> Result<(), String> {
         let Some(movement) = event.data.movement() else { return Ok(()) };
         let change = movement.change();
         let before = self.balances.insert(event.aggregate_id.clone(), movement.balance).unwrap_or_default();
@@ -64,8 +67,11 @@ impl Conservation {
             Err(format!("{came_in} came in, but {in_accounts} is in the accounts and {flying} in flight"))
         }
     }
+}
 
+impl Conservation {
     /// How much is in flight.
+    #[cfg(test)]
     pub const fn flying(&self) -> Money {
         self.flying
     }
@@ -118,8 +124,8 @@ mod tests {
     use headwater::testing::history;
 
     use super::*;
+    use crate::account::TransferCredited;
     use crate::account::fixtures::*;
-    use crate::account::{Account, TransferCredited};
 
     /// What is wrong with the last of these events of account 000001, all the others being right.
     fn wrong<const N: usize>(events: [AccountEvent; N]) -> Option<String> {

@@ -5,7 +5,6 @@
 //! what may be asked; `values` is what they all speak of.
 
 mod account;
-#[cfg(test)]
 mod conservation;
 mod demo;
 mod projections;
@@ -24,6 +23,7 @@ use std::process::ExitCode;
 use headwater::App;
 
 use account::Account;
+use conservation::Conservation;
 use demo::DemoLoad;
 use projections::{Accounts, Ledger};
 use queries::{AccountLedger, AccountSummary, AccountsList, BankStats};
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         .query::<AccountSummary>()
         .query::<AccountLedger>()
         .query::<BankStats>()
+        .invariant::<Conservation>()
         .demo(DemoLoad)
         .main()
 }

@@ -13,7 +13,7 @@ use headwater::position::{Offset, Partition, Sequence, Version};
 use headwater::saga::{DeadlineChange, Input, Reaction, SagaContext, SagaId, SourceEvent, StepKind};
 use headwater::testing::outcomes::{failed, refused};
 use headwater::testing::{BEGINNING, Given};
-use headwater::{Aggregate, Recorded, Refusal, Saga};
+use headwater::{Aggregate, Invariant, Recorded, Refusal, Saga};
 use proptest::prelude::*;
 use uuid::Uuid;
 
