@@ -173,6 +173,8 @@ impl From<CallError> for CliError {
             CallError::Input(error) => error.into(),
             CallError::Command(error) => error.into(),
             CallError::Query(error) => AskError::from(error).into(),
+            CallError::LookUp(error) if error.is_temporary() => Self::temporary(error),
+            CallError::LookUp(error) => Self::failed(error),
             CallError::Schema(error) => error.into(),
         }
     }

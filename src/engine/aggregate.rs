@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::events::{EventRow, EventsError, Fold, Read, place, read_event};
 use super::prepare::PrepareError;
@@ -14,7 +15,7 @@ use super::schemas::Subject;
 use super::{BadInput, suggest};
 use crate::aggregate::processor::{self, ProcessorParts};
 use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets, Refusal};
-use crate::command::CommandHead;
+use crate::command::{CommandHead, Outcomes};
 use crate::event::EventHead;
 use crate::lane::{LaneError, Lanes};
 use crate::log::Record;
@@ -64,6 +65,10 @@ pub trait AggregateGate: Send + Sync {
     fn warm(&self) -> Result<(), SchemaError>;
     /// The event in a record of its events topic.
     fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError>;
+    /// The outcomes in a record of its outcomes topic.
+    fn outcomes(&self, record: &Record) -> Result<Outcomes, EventsError>;
+    /// The command's id in a record of its commands topic; `None` if it cannot be read.
+    fn command_id(&self, record: &Record) -> Option<Uuid>;
     /// Begins to fold the events of one instance.
     fn fold(&self, id: &str) -> Box<dyn Fold>;
     /// Holds its topics to what must always hold. Blocks.
@@ -186,6 +191,16 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
             correlation_id: head.correlation_id,
             data,
         })
+    }
+
+    fn outcomes(&self, record: &Record) -> Result<Outcomes, EventsError> {
+        let decoded = self.0.outcomes.decode(record.value.as_deref().unwrap_or_default());
+        decoded.map_err(|reason| EventsError::unreadable(record, reason))
+    }
+
+    fn command_id(&self, record: &Record) -> Option<Uuid> {
+        let head = self.0.commands.decode_head(record.value.as_deref()?);
+        head.ok().map(|head| head.id)
     }
 
     fn fold(&self, id: &str) -> Box<dyn Fold> {

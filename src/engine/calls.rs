@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::outcome::{LookUp, LookUpError, Search};
 use super::query::AskError;
+use super::readers::Readers;
 use super::{BadInput, CommandInput, Engine, EngineError, PrepareError};
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
@@ -29,6 +31,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub struct Calls {
     engine: Arc<Engine>,
     client: Arc<Client>,
+    readers: Arc<Readers>,
 }
 
 impl fmt::Debug for Calls {
@@ -49,6 +52,9 @@ pub enum CallError {
     /// The query was not answered.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// An outcome was not looked up.
+    #[error(transparent)]
+    LookUp(#[from] LookUpError),
     /// A message cannot be written.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -132,7 +138,11 @@ impl Calls {
             of.client(in_flight)
         });
         let client = opened.await.map_err(|error| crate::log::LogError::Fatal(error.to_string()))??;
-        Ok(Self { engine: engine.clone(), client: Arc::new(client) })
+        Ok(Self {
+            engine: engine.clone(),
+            client: Arc::new(client),
+            readers: Arc::new(Readers::new(engine.log.clone())),
+        })
     }
 
     /// Lets go of the log, if this is the last clone: nothing of it is under way any more when this comes back.
@@ -147,6 +157,10 @@ impl Calls {
     #[must_use]
     pub const fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    pub(super) const fn readers(&self) -> &Arc<Readers> {
+        &self.readers
     }
 
     /// Sends a command that is given by name, and waits for its outcome.
@@ -178,6 +192,26 @@ impl Calls {
         let (id, command_id) = (command.id.clone(), command.command_id);
         let outcome = self.client.try_submit(command, options.wait)?.outcome().await?;
         Ok(Judged { aggregate: A::NAME.to_owned(), id, command_id, outcome })
+    }
+
+    /// What became of a command that was issued at this time, sooner or later. Its outcome is found for as
+    /// long as outcomes are kept.
+    pub async fn outcome(
+        &self,
+        aggregate: &str,
+        id: &str,
+        command_id: Uuid,
+        issued_at: Timestamp,
+    ) -> Result<LookUp, CallError> {
+        let aggregate = self.engine.aggregate(aggregate)?.clone();
+        aggregate.check_id(id)?;
+        let (id, partition) = (id.to_owned(), self.engine.partition_of(id));
+        let remembered = self.engine.settings.processor.remember();
+        let found = self.readers.lend(move |log, reader| {
+            let aggregate = aggregate.as_ref();
+            Search { log, reader, aggregate, partition, id: &id, command_id, issued_at, remembered }.run()
+        });
+        Ok(found.await?)
     }
 
     /// Asks a query, once its views have reached every position in `at`; waits at most `wait` for it.

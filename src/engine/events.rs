@@ -88,6 +88,17 @@ impl From<LogError> for EventsError {
 }
 
 impl EventsError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Stalled(StallError::Log(error)) => error.is_temporary(),
+            Self::Stalled(StallError::HangingTransaction { .. }) => true,
+            Self::Unreadable { reason, .. } => reason.is_temporary(),
+            _ => false,
+        }
+    }
+
     /// A record that cannot be read.
     pub(super) fn unreadable(record: &Record, reason: DecodeError) -> Self {
         Self::Unreadable { partition: place(record), offset: record.offset, reason }

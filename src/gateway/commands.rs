@@ -1,12 +1,13 @@
 //! `POST /{aggregate}/{id}/{Command}`, and what became of it.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query as UrlQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -17,7 +18,7 @@ use super::problem::Problem;
 use super::{Gate, body};
 use crate::clock::{self, Timestamp};
 use crate::command::{ClientError, Outcome};
-use crate::engine::{CallError, CommandInput, Judged, suggest};
+use crate::engine::{CallError, CommandInput, Judged, LookUp, suggest};
 
 /// Sends a command and waits for its outcome, or only until it is written if that is preferred.
 pub async fn send(
@@ -38,6 +39,43 @@ pub async fn send(
     match preferences {
         Preferences { respond_async: true, wait: None } => gate.post(input).await,
         Preferences { respond_async, wait } => gate.send(input, gate.wait(wait), respond_async).await,
+    }
+}
+
+/// Looks the outcome of a command up.
+pub async fn look_up(
+    State(gate): State<Arc<Gate>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    fields: Result<UrlQuery<HashMap<String, String>>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Path((aggregate, id, command_id)) = path?;
+    let UrlQuery(fields) = fields?;
+    let known = gate.calls.engine().aggregate(&aggregate);
+    known.map_err(|error| Problem::not_found("unknown_aggregate", error.rule))?;
+    let command_id = command_id.parse::<Uuid>();
+    let command_id = command_id.map_err(|_| Problem::bad_input("the command's id must be a UUID"))?;
+    let issued_at = issued_at(command_id, &fields)?;
+    match gate.calls.outcome(&aggregate, &id, command_id, issued_at).await? {
+        LookUp::Judged(found) => Ok(outcome(&Judged { aggregate, id, command_id, outcome: found })),
+        LookUp::Pending => {
+            let mut response = pending(command_id);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            Ok(response)
+        }
+        LookUp::Unknown => {
+            let detail = "no such command was sent to it, or longer ago than outcomes are kept";
+            Err(Problem::not_found("unknown_outcome", detail).with("command_id", command_id.to_string()))
+        }
+    }
+}
+
+/// A key that was made by the rules says it; of any other it stands in the path that its sender was given.
+fn issued_at(command_id: Uuid, fields: &HashMap<String, String>) -> Result<Timestamp, Problem> {
+    const RULE: &str = "must be when the command was issued, such as 2026-01-31T12:00:00Z: its id does not say so";
+    match (clock::time_of_id(command_id), fields.get("issued_at")) {
+        (Some(time), _) => Ok(time),
+        (None, Some(text)) => text.parse().map_err(|_| Problem::bad_field("/issued_at", RULE)),
+        (None, None) => Err(Problem::bad_field("/issued_at", RULE)),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use hashbrown::HashMap;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gate;
 use super::problem::Problem;
@@ -18,6 +18,7 @@ use crate::settings::{HttpSettings, Secret};
 #[derive(Debug)]
 pub struct Limits {
     all: Semaphore,
+    streams: Arc<Semaphore>,
     /// By address; one without requests is not in it.
     clients: Arc<Clients>,
 }
@@ -26,6 +27,13 @@ pub struct Limits {
 struct Clients {
     most: usize,
     under_way: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// An event stream, for as long as it lives.
+#[derive(Debug)]
+pub struct StreamSeat {
+    _seat: Seat,
+    _room: OwnedSemaphorePermit,
 }
 
 /// One of a client's requests or streams, for as long as it lives.
@@ -40,7 +48,16 @@ impl Limits {
     /// As the settings say.
     pub fn new(settings: &HttpSettings) -> Self {
         let clients = Clients { most: settings.concurrency_per_client, under_way: Mutex::default() };
-        Self { all: Semaphore::new(settings.concurrency), clients: Arc::new(clients) }
+        let streams = Arc::new(Semaphore::new(settings.streams));
+        Self { all: Semaphore::new(settings.concurrency), streams, clients: Arc::new(clients) }
+    }
+
+    /// Room for one more event stream of a client.
+    pub fn stream(&self, client: Option<IpAddr>) -> Result<StreamSeat, Problem> {
+        let seat = self.seat(client)?;
+        let room = self.streams.clone().try_acquire_owned();
+        let room = room.map_err(|_| Problem::unavailable("busy", "too many event streams are open; try again"))?;
+        Ok(StreamSeat { _seat: seat, _room: room })
     }
 
     /// A seat for one more request or stream of a client.

@@ -9,6 +9,7 @@
 
 mod body;
 mod commands;
+mod events;
 pub mod headers;
 mod limits;
 mod problem;
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::middleware;
 
@@ -32,7 +33,7 @@ pub use axum::routing::{get, post};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use server::{Leaving, ServeError, Server};
 
-use crate::engine::{Calls, Engine, EngineError};
+use crate::engine::{Calls, Engine, EngineError, Feeds};
 use crate::settings::HttpSettings;
 use limits::Limits;
 
@@ -55,6 +56,8 @@ pub(crate) struct Gate {
     calls: Calls,
     settings: HttpSettings,
     limits: Limits,
+    feeds: Feeds,
+    leaving: Leaving,
 }
 
 impl Gate {
@@ -76,7 +79,7 @@ impl Gateway {
         let settings = &engine.settings.http;
         let calls = Calls::open(engine, settings.in_flight).await?;
         let leaving = Leaving::default();
-        let router = router(&calls, settings, own);
+        let router = router(&calls, settings, leaving.clone(), own);
         let server = Server::start(settings, router, leaving).await?;
         tracing::info!(address = %server.address(), "serving HTTP");
         Ok(Self { server, calls })
@@ -101,11 +104,15 @@ impl Gateway {
 }
 
 /// Every route of the application: those of every one, and its own.
-fn router(calls: &Calls, settings: &HttpSettings, own: Option<OwnRoutes>) -> Router {
-    let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits: Limits::new(settings) });
+fn router(calls: &Calls, settings: &HttpSettings, leaving: Leaving, own: Option<OwnRoutes>) -> Router {
+    let feeds = Feeds::new(calls);
+    let limits = Limits::new(settings);
+    let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits, feeds, leaving });
     let routes = Router::new()
         .route("/{aggregate}/{id}/{command}", post(commands::send))
+        .route("/{aggregate}/{id}/commands/{command_id}", get(commands::look_up))
         .route("/queries/{query}", get(queries::ask))
+        .route("/events", get(events::stream))
         .with_state(gate.clone());
     let routes = match own {
         Some(own) => routes.merge(own(calls.clone())),
@@ -123,5 +130,11 @@ fn router(calls: &Calls, settings: &HttpSettings, own: Option<OwnRoutes>) -> Rou
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::bad_input(format!("the path cannot be read: {}", rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_input(format!("the query part of the URL cannot be read: {}", rejection.body_text()))
     }
 }

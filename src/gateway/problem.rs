@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::command::{ClientError, Failed, Failure, Outcome, Refused};
-use crate::engine::{BadInput, CallError, Judged};
+use crate::engine::{BadInput, CallError, Judged, LookUpError, ReadersError};
 use crate::log::LogError;
 use crate::projection::ViewError;
 use crate::query::QueryError;
@@ -121,7 +121,7 @@ impl Problem {
     }
 
     /// What went wrong within; the request is not at fault and is told nothing of it.
-    fn internal(error: &dyn std::fmt::Display) -> Self {
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed; the gateway's log says why")
     }
@@ -207,6 +207,7 @@ impl From<CallError> for Problem {
             CallError::Input(error) => error.into(),
             CallError::Command(error) => error.into(),
             CallError::Query(error) => error.into(),
+            CallError::LookUp(error) => error.into(),
             CallError::Schema(error) => Self::internal(&error),
         }
     }
@@ -254,6 +255,16 @@ impl From<LogError> for Problem {
                 Self::unavailable("log_away", "the log is away; try again")
             }
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LookUpError> for Problem {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Readers(ReadersError::Log(error)) => error.into(),
+            LookUpError::Events(error) if !error.is_temporary() => Self::internal(&error),
+            error => Self::unavailable("busy", error.to_string()),
         }
     }
 }

@@ -21,7 +21,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
@@ -79,14 +79,30 @@ impl Leaving {
     }
 }
 
-/// A router that is served. Dropping it ends it at once; [`stop`](Self::stop) in good order.
+/// A router that is served. Dropping it cuts every connection; [`stop`](Self::stop) leaves in good order.
 pub struct Server {
     address: SocketAddr,
     leaving: Leaving,
     /// Ends the taking of connections.
     last_call: watch::Sender<bool>,
-    accepting: JoinHandle<GracefulShutdown>,
+    accepting: Accepting,
     settings: HttpSettings,
+}
+
+/// The task that takes connections; those are cut with it.
+struct Accepting(JoinHandle<Connections>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connections with what is under way on them.
+#[derive(Default)]
+struct Connections {
+    graceful: GracefulShutdown,
+    tasks: JoinSet<()>,
 }
 
 impl Server {
@@ -99,7 +115,7 @@ impl Server {
         let router =
             router.layer(axum::middleware::from_fn(move |request, next| say_farewell(told.clone(), request, next)));
         let (last_call, called) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, router, settings.clone(), called));
+        let accepting = Accepting(tokio::spawn(accept(listener, router, settings.clone(), called)));
         Ok(Self { address, leaving, last_call, accepting, settings: settings.clone() })
     }
 
@@ -112,17 +128,17 @@ impl Server {
     /// Leaves in good order: for a while each connection is closed with its next answer, then no new one is
     /// taken and what is under way is finished, for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { leaving, last_call, accepting, settings, .. } = self;
+        let Self { leaving, last_call, mut accepting, settings, .. } = self;
         leaving.announce();
         tokio::time::sleep(settings.leave_notice.0).await;
         last_call.send_replace(true);
-        let Ok(connections) = accepting.await else {
+        let Ok(Connections { graceful, mut tasks }) = (&mut accepting.0).await else {
             tracing::error!("the task that takes connections ended early");
             return;
         };
-        let under_way = connections.count();
-        if tokio::time::timeout(settings.leave_timeout.0, connections.shutdown()).await.is_err() {
-            tracing::warn!(connections = under_way, after = %settings.leave_timeout, "left with requests under way");
+        if tokio::time::timeout(settings.leave_timeout.0, graceful.shutdown()).await.is_err() {
+            while tasks.try_join_next().is_some() {}
+            tracing::warn!(connections = tasks.len(), after = %settings.leave_timeout, "left with requests under way");
         }
     }
 }
@@ -141,13 +157,14 @@ async fn accept(
     router: Router,
     settings: HttpSettings,
     mut last_call: watch::Receiver<bool>,
-) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
+) -> Connections {
+    let mut connections = Connections::default();
     let room = Arc::new(Semaphore::new(settings.connections));
     let http = http(&settings);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Some(_) = connections.tasks.join_next() => continue,
             _ = last_call.wait_for(|called| *called) => return connections,
         };
         let (stream, peer) = match accepted {
@@ -170,8 +187,8 @@ async fn accept(
         });
         let stream = patient(stream, settings.transfer_timeout.0);
         let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let watched = connections.watch(serving);
-        tokio::spawn(async move {
+        let watched = connections.graceful.watch(serving);
+        connections.tasks.spawn(async move {
             let _place = place;
             if let Err(error) = watched.await {
                 tracing::debug!(%error, %peer, "a connection ended early");

@@ -2,6 +2,8 @@
 
 mod calls;
 mod commands;
+mod outcomes;
 mod queries;
 mod sample;
 mod served;
+mod streams;
