@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::instance::Instance;
 use super::{CatchUpError, Engine, EngineError};
 use crate::aggregate::HandOffTargets;
-use crate::aggregate::processor::ProcessorParts;
+use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::lane::{LaneError, Lanes};
 use crate::projection::WorkerError;
 use crate::projection::worker::Worker;
@@ -169,7 +169,10 @@ fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, 
         topology: engine.topology.clone(),
         targets,
         clock: engine.clock.clone(),
-        settings: engine.settings.processor.clone(),
+        settings: ProcessorSettings {
+            slow_command: engine.settings.telemetry.slow_command.0,
+            ..engine.settings.processor.clone()
+        },
         instance: instance.to_owned(),
     };
     let mut processors = Vec::new();

@@ -5,10 +5,12 @@
 //! be undone.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::processor::Processor;
+use crate::clock::Timestamp;
 use crate::log::{Outgoing, TopicPartition};
 use crate::position::{Offset, Partition};
 
@@ -59,11 +61,16 @@ pub(super) struct Batch<P: Processor> {
     pub shares: BTreeMap<Partition, Share<P::Changes>>,
     /// Records of the input taken in.
     pub inputs: usize,
+    /// When the first of them was taken in, and when all was handed over.
+    pub begun: Option<Timestamp>,
+    pub handed_over: Option<(Timestamp, Instant)>,
+    /// What deciding took.
+    pub deciding: Duration,
 }
 
 impl<P: Processor> Batch<P> {
     pub const fn new() -> Self {
-        Self { shares: BTreeMap::new(), inputs: 0 }
+        Self { shares: BTreeMap::new(), inputs: 0, begun: None, handed_over: None, deciding: Duration::ZERO }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::batch::{Batch, Share};
 use super::error::{LaneError, StopReason};
-use super::processor::Processor;
+use super::processor::{Moments, Processor};
 use super::restore::{Restoring, metadata, pass_markers};
 use super::running::{Held, IDLE_WAIT, Lane, Phase};
 use super::status::PartitionState;
 use super::transaction::{Job, Unresolved};
+use crate::clock;
 use crate::log::{CommittedOffset, LogError, Written};
 use crate::position::Partition;
 
@@ -78,8 +79,9 @@ impl<P: Processor> Lane<P> {
             let metadata = metadata(&self.transactional_ids, self.processor.note(share));
             job.offsets.push((self.input(*partition), CommittedOffset { offset: share.next_offset, metadata }));
         }
-        metrics::histogram!("headwater_batch_records", "kind" => P::KIND, "processor" => self.processor.name())
-            .record(f64::from(u32::try_from(batch.inputs).unwrap_or(u32::MAX)));
+        self.meters.batch_records.record(f64::from(u32::try_from(batch.inputs).unwrap_or(u32::MAX)));
+        self.meters.decide.record(batch.deciding);
+        batch.handed_over = Some((self.clock.now(), clock::instant()));
         self.committer.submit(job);
         self.committing = Some(batch);
         Ok(())
@@ -98,7 +100,10 @@ impl<P: Processor> Lane<P> {
     fn committed(&mut self, batch: Batch<P>, written: &Written) {
         self.limit = self.settings.batch_records.max(1);
         self.failures = 0;
-        let now = self.clock.now();
+        let committed = self.clock.now();
+        let (handed_over, since) = batch.handed_over.unwrap_or_else(|| (committed, clock::instant()));
+        self.meters.commit.record(since.elapsed());
+        let moments = Moments { begun: batch.begun.unwrap_or(handed_over), handed_over, committed };
         for (partition, share) in batch.shares {
             self.rejected.take_if(|(at, next)| *at == partition && *next <= share.next_offset);
             let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {
@@ -107,15 +112,14 @@ impl<P: Processor> Lane<P> {
             if *epoch != share.epoch {
                 continue;
             }
-            self.processor.fold(state, share, written, now);
+            self.processor.fold(state, share, written, &moments);
             self.states.set(partition, PartitionState::Running { next_offset: P::next_offset(state) });
         }
     }
 
     /// Drops the batch and everything decided after it, and restores what they touched.
     fn not_committed(&mut self, batch: Batch<P>, failure: &Unresolved) -> Result<(), LaneError> {
-        metrics::counter!("headwater_batches_aborted_total", "kind" => P::KIND, "processor" => self.processor.name())
-            .increment(1);
+        self.meters.aborted.increment(1);
         tracing::warn!(
             kind = P::KIND,
             processor = self.processor.name(),

@@ -13,10 +13,12 @@ use crate::position::Partition;
 
 impl<P: Processor> Lane<P> {
     pub(super) fn decide_all(&mut self, records: &[Record]) -> Result<(), LaneError> {
-        let now = self.clock.now();
+        let (now, begun) = (self.clock.now(), clock::instant());
         for record in records {
             self.decide(record, now)?;
         }
+        self.building.begun.get_or_insert(now);
+        self.building.deciding += begun.elapsed();
         Ok(())
     }
 
@@ -111,7 +113,7 @@ impl<P: Processor> Lane<P> {
 
     pub(super) fn stop_partition(&mut self, partition: Partition, error: &P::Error) -> Result<(), LaneError> {
         tracing::error!(partition = partition.0, kind = P::KIND, processor = self.processor.name(), %error, "the partition stops");
-        metrics::counter!("headwater_partitions_stopped_total", "kind" => P::KIND, "processor" => self.processor.name()).increment(1);
+        self.meters.stopped.increment(1);
         // What was decided before it may still be committed: the share stays, the state goes with it.
         self.finish()?;
         let Some(held) = self.held.get_mut(&partition) else { return Ok(()) };

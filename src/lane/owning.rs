@@ -18,8 +18,7 @@ impl<P: Processor> Lane<P> {
             self.held.insert(*partition, Held { epoch: self.epoch, phase, stop_at: None });
             self.states.set(*partition, PartitionState::Restoring("assigned".to_owned()));
         }
-        metrics::counter!("headwater_rebalances_total", "kind" => P::KIND, "processor" => self.processor.name())
-            .increment(1);
+        self.meters.rebalances.increment(1);
     }
 
     /// Finishes, then lets go: the next owner finds everything committed.
@@ -84,8 +83,7 @@ impl<P: Processor> Lane<P> {
             Err(error) if error.is_temporary() => self.retry_restore(partition, &error),
             Err(error) => {
                 tracing::error!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, %error, "the partition stops");
-                metrics::counter!("headwater_partitions_stopped_total", "kind" => P::KIND, "processor" => self.processor.name())
-                    .increment(1);
+                self.meters.stopped.increment(1);
                 self.states.set(partition, PartitionState::Stopped(error.to_string()));
                 Phase::Stopped
             }

@@ -83,9 +83,20 @@ pub(crate) trait Processor: Send + Sized + 'static {
     }
     /// A share is committed: the state is what it says. `written` is one past the last record in each
     /// partition written to.
-    fn fold(&self, state: &mut Self::State, share: Share<Self::Changes>, written: &Written, now: Timestamp);
+    fn fold(&self, state: &mut Self::State, share: Share<Self::Changes>, written: &Written, moments: &Moments);
     /// A share was dropped.
     fn dropped(&self, _state: &mut Self::State, _changes: Self::Changes) {}
+}
+
+/// When a batch got where, by the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    /// Its first record was taken in.
+    pub begun: Timestamp,
+    /// All was decided.
+    pub handed_over: Timestamp,
+    /// Its commit was heard of.
+    pub committed: Timestamp,
 }
 
 /// Where a group stands in a partition.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::LaneParts;
 use super::batch::{Batch, Epoch};
 use super::error::LaneError;
+use super::meters::Meters;
 use super::processor::Processor;
 use super::restore::Restoring;
 use super::settings::LaneSettings;
@@ -62,6 +63,7 @@ pub(super) struct Lane<P: Processor> {
     pub last_due: Option<Partition>,
     /// Batches and polls that failed since the last that did not.
     pub failures: u32,
+    pub meters: Meters,
 }
 
 /// A partition that the lane owns.
@@ -106,6 +108,7 @@ impl<P: Processor> Lane<P> {
         let topics = vec![processor.input().clone()];
         let member = parts.log.join(&Group { name: parts.group.clone(), instance: Some(name.to_owned()), topics })?;
         let limit = parts.settings.batch_records.max(1);
+        let meters = Meters::of(P::KIND, processor.name());
         Ok(Self {
             processor,
             log: parts.log.clone(),
@@ -126,6 +129,7 @@ impl<P: Processor> Lane<P> {
             stalled: None,
             last_due: None,
             failures: 0,
+            meters,
         })
     }
 

@@ -13,7 +13,7 @@ use super::envelope::Envelope;
 use super::registry::{Registry, SchemaId};
 use super::resolution::EnvelopeResolution;
 use super::wire::{self, Wire, Written};
-use super::{DecodeError, Head, Message, Never, SchemaError, json};
+use super::{DecodeError, Head, Message, MessageSchema, Never, SchemaError, json};
 
 /// Room for a small message, so that most are written without growing.
 const CAPACITY_BYTES: usize = 256;
@@ -52,6 +52,8 @@ pub struct Decoded<H, D, E> {
     pub head: H,
     /// The message.
     pub data: Data<D, E>,
+    /// The message's type name.
+    pub name: &'static str,
     /// The schema it was written with.
     pub schema_id: SchemaId,
     /// Where in the value the message stands: its branch number and its datum. Two values of one
@@ -144,10 +146,10 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
                 resolution.rewrite_data(&mut rest).and_then(|data| self.read_data(&mut data.as_slice()))
             }
         };
-        let data = data.map_err(|reason| DecodeError::Undecodable(self.said(reason)))?;
+        let (data, name) = data.map_err(|reason| DecodeError::Undecodable(self.said(reason)))?;
         wire::refuse_rest(rest)?;
         let is_resolved = matches!(written, Written::As(_));
-        Ok(Decoded { head, data, schema_id, payload, is_resolved })
+        Ok(Decoded { head, data, name, schema_id, payload, is_resolved })
     }
 
     /// The envelope's fields of a value whose message may be unreadable.
@@ -167,11 +169,16 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
         }
     }
 
-    fn read_data(&self, bytes: &mut &[u8]) -> Result<Data<D, E>, String> {
+    /// A message, and its type name.
+    fn read_data(&self, bytes: &mut &[u8]) -> Result<(Data<D, E>, &'static str), String> {
+        let name_in = |schemas: &[MessageSchema], branch: i64| {
+            usize::try_from(branch).ok().and_then(|branch| schemas.get(branch)).map_or("", |schema| schema.name)
+        };
         let mut after = *bytes;
         let branch = datum::read_long(&mut after)?;
         if branch < self.user_branches {
-            return self.user.read(bytes).map(Data::User);
+            let message = self.user.read(bytes).map(Data::User)?;
+            return Ok((message, name_in(D::SCHEMAS, branch)));
         }
         let mut own = Vec::with_capacity(after.len() + 1);
         datum::write_long(&mut own, branch - self.user_branches);
@@ -179,6 +186,6 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
         let mut rest = own.as_slice();
         let message = self.engine.read(&mut rest)?;
         *bytes = &after[after.len() - rest.len()..];
-        Ok(Data::Engine(message))
+        Ok((Data::Engine(message), name_in(E::SCHEMAS, branch - self.user_branches)))
     }
 }

@@ -105,6 +105,20 @@ pub const METRICS: &[Metric] = &[
         "Records that one transaction takes in: commands, or a saga's inputs",
     ),
     metric(
+        "headwater_decide_seconds",
+        Histogram(SECONDS),
+        Unit::Seconds,
+        &["processor"],
+        "How long it takes to decide the records of one transaction",
+    ),
+    metric(
+        "headwater_commit_seconds",
+        Histogram(SECONDS),
+        Unit::Seconds,
+        &["processor"],
+        "From handing a transaction over until it is committed",
+    ),
+    metric(
         "headwater_batches_aborted_total",
         Counter,
         Unit::Count,

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::checkpoint::Slice;
 use super::judge::Judge;
+use super::observe::Traced;
 use super::partition::{Instance, Owned};
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
@@ -23,6 +24,10 @@ const OUTCOMES_RECORD_BYTES: usize = 512 * 1024;
 pub(super) struct Changes<A> {
     pub instances: HashMap<Arc<str>, Instance<A>>,
     pub outcomes: Vec<OutcomeEntry>,
+    /// The type names of their commands.
+    pub names: Vec<&'static str>,
+    /// The spans of those that are traced.
+    pub traced: Vec<Traced>,
     index: CommandIndex,
     first_offset: Offset,
     pub sequence: Sequence,
@@ -43,6 +48,8 @@ impl<A: Aggregate> Changes<A> {
         Self {
             instances: HashMap::new(),
             outcomes: Vec::new(),
+            names: Vec::new(),
+            traced: Vec::new(),
             index: CommandIndex::default(),
             first_offset,
             sequence,
@@ -57,8 +64,9 @@ impl<A: Aggregate> Changes<A> {
         self.index.find(key, held).map(held)
     }
 
-    pub fn record_outcome(&mut self, entry: OutcomeEntry) {
+    pub fn record_outcome(&mut self, entry: OutcomeEntry, name: &'static str) {
         self.outcomes.push(entry);
+        self.names.push(name);
         let held = |number: usize| &self.outcomes[number];
         let number = self.outcomes.len() - 1;
         if !held(number).about_copy {

@@ -1,17 +1,15 @@
 //! The work of a lane on a commands topic.
 
-use std::collections::BTreeMap;
-
 use super::batch::{self, Changes, Overlay};
 use super::checkpoint;
 use super::error::PartitionError;
 use super::judge::Judge;
+use super::observe::Traced;
 use super::partition::Owned;
 use super::restore::Restore;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
-use crate::command::OutcomeEntry;
-use crate::lane::{Committed, Processor, Share, Step, Tools, Verdict};
+use crate::lane::{Committed, Moments, Processor, Share, Step, Tools, Verdict};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 
@@ -96,8 +94,10 @@ impl<A: Aggregate> Processor for Judge<A> {
         })
     }
 
-    fn fold(&self, state: &mut Owned<A>, mut share: Share<Changes<A>>, written: &Written, now: Timestamp) {
-        count(A::NAME, &share.changes.outcomes);
+    fn fold(&self, state: &mut Owned<A>, mut share: Share<Changes<A>>, written: &Written, moments: &Moments) {
+        let now = moments.committed;
+        self.counters.judged(&share.changes.outcomes);
+        self.slow_log.committed(A::NAME, &share.changes.outcomes, &share.changes.names, moments);
         if let Some(slice) = share.changes.checkpoint.take() {
             checkpoint::committed(state, &slice, now);
         }
@@ -107,18 +107,9 @@ impl<A: Aggregate> Processor for Judge<A> {
     }
 
     fn dropped(&self, state: &mut Owned<A>, changes: Changes<A>) {
+        changes.traced.iter().for_each(Traced::dropped);
         if let Some(slice) = changes.checkpoint {
             checkpoint::dropped(state, slice);
         }
-    }
-}
-
-fn count(aggregate: &'static str, outcomes: &[OutcomeEntry]) {
-    let mut counts = BTreeMap::<_, u64>::new();
-    for entry in outcomes {
-        *counts.entry(entry.outcome.kind()).or_default() += 1;
-    }
-    for (outcome, count) in counts {
-        metrics::counter!("headwater_commands_total", "aggregate" => aggregate, "outcome" => outcome).increment(count);
     }
 }

@@ -15,6 +15,7 @@ mod checkpoint;
 mod commands;
 mod error;
 mod judge;
+mod observe;
 mod partition;
 mod restore;
 mod settings;
@@ -30,6 +31,7 @@ use crate::lane::{LaneError, LaneParts, Lanes};
 use crate::log::Log;
 use crate::topology::Topology;
 use judge::Judge;
+use observe::{Counters, SlowLog};
 
 /// What the processors of a worker work with.
 #[derive(Clone)]
@@ -75,5 +77,7 @@ pub fn start<A: Aggregate>(codecs: &Arc<Codecs<A>>, parts: &ProcessorParts) -> R
         settings: parts.settings.clone(),
         replies: parts.topology.replies(),
         dead_letters: parts.topology.dead_letters(),
+        counters: Counters::of(A::NAME),
+        slow_log: SlowLog::new(parts.settings.slow_command),
     })
 }

@@ -32,6 +32,10 @@ pub struct ProcessorSettings {
     pub stall_seconds: u64,
     /// After how long a schema id that the registry does not know makes a dead letter.
     pub unknown_schema_seconds: u64,
+    /// Commands that take longer from being appended to being committed are logged; zero logs none. The
+    /// setting is `telemetry.slow_command`.
+    #[serde(skip)]
+    pub slow_command: Duration,
 }
 
 impl Default for ProcessorSettings {
@@ -48,6 +52,7 @@ impl Default for ProcessorSettings {
             record_bytes: 1_000_000,
             stall_seconds: 180,
             unknown_schema_seconds: 600,
+            slow_command: Duration::ZERO,
         }
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::super::batch::Overlay;
 use super::super::error::PartitionError;
+use super::super::observe;
 use super::reading::Received;
 use super::{Judge, encoding, panicked};
 use crate::aggregate::{Aggregate, Decision, EventContext, HandOff};
@@ -41,7 +42,8 @@ impl<A: Aggregate> Judge<A> {
             return Ok(Outcome::failed(Failure::TooLarge, too_large));
         }
         let partition = received.record.partition;
-        let (key, traceparent) = (&received.record.key, &received.record.traceparent);
+        let key = &received.record.key;
+        let traceparent = observe::header(received.traced.as_ref(), received.record);
         let version = Version(version.0 + i64::try_from(encoded.events.len()).unwrap_or(i64::MAX));
         for (_, value) in encoded.events {
             let to = self.codecs.topics.events.partition(partition);

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::batch::Overlay;
 use super::error::PartitionError;
+use super::observe::{Counters, SlowLog, Traced};
 use super::settings::ProcessorSettings;
 use crate::aggregate::codecs::{Codecs, HandOffTargets};
 use crate::aggregate::{Aggregate, Context, Refusal};
@@ -27,7 +28,8 @@ use crate::log::{Record, Topic};
 use crate::position::{Partition, Version};
 use crate::schema::SchemaError;
 use crate::topology::Topology;
-use reading::{Received, Unread};
+pub(super) use reading::Received;
+use reading::Unread;
 
 /// What a lane needs to judge commands of aggregate `A`.
 pub(super) struct Judge<A: Aggregate> {
@@ -37,6 +39,8 @@ pub(super) struct Judge<A: Aggregate> {
     pub settings: ProcessorSettings,
     pub replies: Topic,
     pub dead_letters: Topic,
+    pub counters: Counters,
+    pub slow_log: SlowLog,
 }
 
 impl<A: Aggregate> Judge<A> {
@@ -51,7 +55,10 @@ impl<A: Aggregate> Judge<A> {
     ) -> Result<Verdict, PartitionError> {
         let time = record.timestamp.max(overlay.share.changes.time);
         match self.read(record, time) {
-            Ok(received) => self.answer(overlay, received, rejected, now)?,
+            Ok(mut received) => {
+                self.answer(overlay, &mut received, rejected, now)?;
+                overlay.share.changes.traced.extend(received.traced);
+            }
             Err(Unread::Wait { reason, unknown }) => return Ok(Verdict::Wait { reason, unknown }),
             Err(Unread::Bad { code, message, head }) => {
                 self.set_aside(overlay, record, code, message, head.as_deref(), now)?;
@@ -78,7 +85,7 @@ impl<A: Aggregate> Judge<A> {
     fn answer(
         &self,
         overlay: &mut Overlay<'_, A>,
-        mut received: Received<'_, A::Command>,
+        received: &mut Received<'_, A::Command>,
         rejected: bool,
         now: Timestamp,
     ) -> Result<(), PartitionError> {
@@ -91,28 +98,28 @@ impl<A: Aggregate> Judge<A> {
                     A::NAME,
                     received.id
                 );
-                return self.record_copy(overlay, &received, Outcome::failed(Failure::Conflict, message));
+                return self.record_copy(overlay, received, Outcome::failed(Failure::Conflict, message));
             }
-            metrics::counter!("headwater_commands_repeated_total", "aggregate" => A::NAME).increment(1);
+            self.counters.repeated.increment(1);
             let reply = received.reply(first.outcome.clone());
             return self.reply(overlay, received.record, &received.head, &reply);
         }
         if let Err((failure, message)) = overlay.state.memory.admits(received.head.issued_at, received.record.timestamp)
         {
-            return self.record_copy(overlay, &received, Outcome::failed(failure, message));
+            return self.record_copy(overlay, received, Outcome::failed(failure, message));
         }
         if rejected {
             let message = "what follows from it is larger than the log takes".to_owned();
-            return self.record(overlay, &received, Outcome::failed(Failure::TooLarge, message), false);
+            return self.record(overlay, received, Outcome::failed(Failure::TooLarge, message), false);
         }
         let Some(command) = received.data.take() else {
             let message = format!("no command of {} {:?} is parked", A::NAME, received.id);
             let version = overlay.instance(received.id).map_or(Version::NONE, |instance| instance.version);
             let refused = self.refused(version, "nothing_parked", message, None);
-            return self.record(overlay, &received, refused, false);
+            return self.record(overlay, received, refused, false);
         };
-        let outcome = self.decide(overlay, &received, command, now)?;
-        self.record(overlay, &received, outcome, false)
+        let outcome = self.decide(overlay, received, command, now)?;
+        self.record(overlay, received, outcome, false)
     }
 
     fn decide(
@@ -130,10 +137,13 @@ impl<A: Aggregate> Judge<A> {
             return Ok(self.refused(version, Refused::VERSION_MISMATCH, message, None));
         }
         let context = Context { id, next_version: version.next(), command_id: head.id, time: received.time };
+        let entered = received.traced.as_ref().map(|traced| traced.deciding().enter());
         let decided = catch_unwind(AssertUnwindSafe(|| match instance {
             Some(instance) => instance.state.decide(command, &context),
             None => A::default().decide(command, &context),
         }));
+        drop(entered);
+        received.traced.iter().for_each(Traced::decided);
         match decided.map_err(|panic| panicked(received, panic.as_ref()))? {
             Err(refusal) => {
                 let data = refusal.data().map(|data| data.to_string());
@@ -168,7 +178,8 @@ impl<A: Aggregate> Judge<A> {
         let reply = received.reply(outcome);
         self.reply(overlay, received.record, &received.head, &reply)?;
         let Reply { aggregate_id, command_id, outcome } = reply;
-        overlay.share.changes.record_outcome(OutcomeEntry {
+        received.traced.iter().for_each(|traced| traced.judged(&outcome));
+        let entry = OutcomeEntry {
             aggregate_id,
             command_id,
             appended_at: received.record.timestamp,
@@ -177,7 +188,8 @@ impl<A: Aggregate> Judge<A> {
             payload_hash: received.payload_hash,
             about_copy,
             outcome,
-        });
+        };
+        overlay.share.changes.record_outcome(entry, received.name);
         Ok(())
     }
 
@@ -197,7 +209,7 @@ impl<A: Aggregate> Judge<A> {
         } else if let Some((inbox, codec)) = self.targets.inbox(reply_to) {
             (inbox, codec.encode(&input(record, head, reply, A::NAME)).map_err(wrong)?)
         } else {
-            metrics::counter!("headwater_replies_ignored_total", "aggregate" => A::NAME).increment(1);
+            self.counters.replies_ignored.increment(1);
             return Ok(());
         };
         overlay.share.write(to, Some(key), value, record.traceparent.clone());

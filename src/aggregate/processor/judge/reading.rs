@@ -2,6 +2,7 @@
 
 use super::super::batch::Overlay;
 use super::super::error::PartitionError;
+use super::super::observe::Traced;
 use super::{Judge, encoding};
 use crate::aggregate::Aggregate;
 use crate::clock::{Timestamp, time_of_id};
@@ -14,7 +15,7 @@ use crate::topology::partition_of;
 const MAX_ID_BYTES: usize = 1024;
 
 /// A command that was read, with where it came from.
-pub(super) struct Received<'a, C> {
+pub(in super::super) struct Received<'a, C> {
     pub record: &'a Record,
     pub id: &'a str,
     pub head: CommandHead,
@@ -22,6 +23,10 @@ pub(super) struct Received<'a, C> {
     pub schema_id: SchemaId,
     pub payload_hash: PayloadHash,
     pub time: Timestamp,
+    /// Its type name.
+    pub name: &'static str,
+    /// Its spans, if it is traced.
+    pub traced: Option<Traced>,
 }
 
 impl<C> Received<'_, C> {
@@ -59,7 +64,7 @@ impl<A: Aggregate> Judge<A> {
             DecodeError::UnknownSchema(_) => Unread::Wait { reason: error.to_string(), unknown: true },
             other => bad(DeadLetterCode::Undecodable, other.to_string()),
         })?;
-        let Decoded { head, data, schema_id, payload, .. } = decoded;
+        let Decoded { head, data, name, schema_id, payload, .. } = decoded;
         let misplaced = |code, message| Unread::Bad { code, message, head: Some(Box::new(head.clone())) };
         let partition = partition_of(key, self.topology.partitions);
         if partition != record.partition {
@@ -79,7 +84,9 @@ impl<A: Aggregate> Judge<A> {
             Data::User(command) => Some(command),
             Data::Engine(Control::RetryParked(_) | Control::SkipParked(_)) => None,
         };
-        Ok(Received { record, id, head, data, schema_id, payload_hash, time })
+        let mut received = Received { record, id, head, data, schema_id, payload_hash, time, name, traced: None };
+        received.traced = Traced::begin(A::NAME, &received);
+        Ok(received)
     }
 
     /// Sends a record to the dead letters, with a failed outcome to whoever waits, as far as that can be read.
@@ -96,7 +103,7 @@ impl<A: Aggregate> Judge<A> {
             topic = %record.topic, partition = record.partition.0, offset = record.offset.0, code = code.as_str(), %message,
             "a command that cannot be understood goes to the dead letters"
         );
-        metrics::counter!("headwater_dead_letters_total", "aggregate" => A::NAME).increment(1);
+        self.counters.dead_letters.increment(1);
         let head = head.cloned().or_else(|| {
             let value = record.value.as_deref()?;
             self.codecs.commands.decode_head(value).ok()
