@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::aggregate::Aggregate;
 use crate::cli::{self, Command, OwnCommand, OwnCommands};
 use crate::engine::{self, Application, Calls, Demo, RoleError, Working};
-use crate::gateway::{Gateway, GatewayError, OwnRoutes, Router};
+use crate::gateway::{self, Gateway, GatewayError, OwnRoutes, Router};
 use crate::projection::Projection;
 use crate::query::Query;
+use crate::schema::SchemaError;
 use crate::settings::Settings;
 use crate::verify::Invariant;
 
@@ -102,6 +103,15 @@ impl App {
         working.caught_up().await?;
         let calls = Calls::open(&working.engine, IN_FLIGHT).await?;
         Ok(Connected { calls, working, routes: self.routes })
+    }
+
+    /// The description of its API as an OpenAPI document, in JSON. Meant for a test that holds it to a
+    /// snapshot: a change of the API is then seen by those who review it.
+    ///
+    /// # Errors
+    /// If a schema of its messages cannot be understood.
+    pub fn openapi(&self) -> Result<String, SchemaError> {
+        gateway::openapi(&self.application)
     }
 
     /// Does what the command line says.

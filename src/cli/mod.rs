@@ -33,7 +33,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::engine::Application;
 use crate::gateway::OwnRoutes;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Metrics, Telemetry};
 use own::Invoked;
 use session::Session;
 use signals::Signals;
@@ -167,6 +167,10 @@ fn start(program: Program, common: args::Common, task: Task) -> CliResult {
     let log = settings.telemetry.log.as_deref().filter(|_| !common.verbose);
     let telemetry = Telemetry::start(program.app.name, level(&common, &task), log, &settings.telemetry);
     let telemetry = telemetry.map_err(CliError::usage)?;
+    if matches!(task, Task::Engine(EngineCommand::Run(_))) {
+        // Before anybody counts.
+        Metrics::start().map_err(CliError::failed)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(CliError::failed)?;

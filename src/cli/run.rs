@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::error::{CliError, CliResult, Exit};
 use super::session::{self, Session};
-use crate::engine::{Place, Role};
-use crate::gateway::{Gateway, GatewayError};
+use crate::engine::{self, Place, Role};
+use crate::gateway::{self, Gateway, GatewayError};
 
 pub(super) const EXAMPLES: &str = "  {bin} run
   {bin} run --log kafka --registry http://localhost:8081 --role commands";
@@ -59,6 +59,14 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     }
     let asked = args.role.iter().copied().filter_map(RoleName::of_engine);
     let roles = if args.role.is_empty() { Role::ALL.to_vec() } else { asked.collect() };
+    let watching = engine::health::watch(engine.clone());
+    let asked_at = if has_gateway && engine.settings.health.listen.is_none() {
+        None
+    } else {
+        gateway::health::serve(&engine.settings.health, engine.health.clone())
+            .await
+            .map_err(|error| CliError::failed(error).help("set health.listen to another address"))?
+    };
     let running = session::start(&engine, &roles).await?;
     let gateway = if has_gateway { Some(Gateway::start(&engine, session.routes.clone()).await?) } else { None };
     tracing::info!(app = session.app.name, log = %session.settings.log, "working; Ctrl-C to leave");
@@ -66,21 +74,29 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     loop {
         tokio::select! {
             () = signals.asked_to_leave() => break,
-            _ = watch.tick() => if running.has_ended() { break },
+            _ = watch.tick() => {
+                running.look(&engine);
+                if running.has_ended() { break }
+            }
         }
     }
     tracing::info!("leaving");
+    engine.health.leave();
     if let Some(gateway) = gateway {
         // What it is still asked may need the other roles of this process.
         gateway.stop().await;
     }
-    Ok(running.stop().await?)
+    let stopped = running.stop().await;
+    watching.abort();
+    drop(asked_at);
+    Ok(stopped?)
 }
 
 impl From<GatewayError> for CliError {
     fn from(error: GatewayError) -> Self {
         match error {
             GatewayError::Engine(error) => error.into(),
+            GatewayError::Schema(error) => error.into(),
             GatewayError::Serve(error) => Self::failed(error),
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::schemas::{self, Subject};
 use super::topics::{self, TopicState, TopicsError};
-use super::{AggregateGate, Application, BadInput, suggest};
+use super::{AggregateGate, Application, BadInput, Health, suggest};
 use crate::clock::Clock;
 use crate::command::{Client, ClientError, Reply};
 use crate::log::embedded::{self, Opened};
@@ -68,6 +68,8 @@ pub struct Engine {
     pub aggregates: Vec<Arc<dyn AggregateGate>>,
     /// Where the log is.
     pub place: Place,
+    /// How this process is.
+    pub health: Health,
     /// The views' database, once somebody asked for it.
     views: OnceCell<Views>,
 }
@@ -90,6 +92,7 @@ impl Engine {
             registry,
             aggregates,
             place,
+            health: Health::default(),
             views: OnceCell::new(),
         };
         if place == Place::Held {

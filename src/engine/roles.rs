@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::health::RoleHealth;
 use super::instance::Instance;
 use super::{CatchUpError, Engine, EngineError};
 use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::lane::{LaneError, Lanes};
 use crate::projection::WorkerError;
-use crate::projection::worker::Worker;
+use crate::projection::worker::{Pulse, Worker};
 
 /// What a worker can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,8 @@ pub struct Roles {
 
 /// A projection worker, watched by a task that ends when it has ended.
 struct RunningWorker {
+    view: &'static str,
+    pulse: Pulse,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), RoleError>>,
 }
@@ -80,7 +83,7 @@ struct RunningWorker {
 impl RunningWorker {
     fn watch(mut worker: Worker) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let view = worker.view();
+        let (view, pulse) = (worker.view(), worker.pulse());
         let ended = tokio::spawn(async move {
             let ended = tokio::select! {
                 ended = worker.ended() => Some(ended),
@@ -94,7 +97,7 @@ impl RunningWorker {
             };
             ended.map_err(|source| RoleError::Projections { view, source })
         });
-        Self { stop, ended }
+        Self { view, pulse, stop, ended }
     }
 }
 
@@ -137,6 +140,20 @@ impl Roles {
         processor_ended || self.workers.iter().any(|worker| worker.ended.is_finished())
     }
 
+    /// Looks at all of them, for those who ask how this process is.
+    pub fn look(&self, engine: &Engine) {
+        let (topology, mut roles) = (&engine.topology, Vec::new());
+        for (aggregate, lanes) in &self.processors {
+            engine.health.see_lanes(aggregate, lanes.partitions());
+            roles.push(RoleHealth::of_lanes("commands", aggregate, topology.command_group(aggregate), lanes));
+        }
+        for RunningWorker { view, pulse, ended, .. } in &self.workers {
+            let group = topology.projection_group(view);
+            roles.push(RoleHealth::of_view(view, group, ended.is_finished(), &pulse.status()));
+        }
+        engine.health.see_roles(roles);
+    }
+
     /// Finishes what is under way, leaves the groups, and says the first error.
     pub async fn stop(self) -> Result<(), RoleError> {
         let Self { processors, workers, instance } = self;
@@ -144,7 +161,7 @@ impl Roles {
             processor.stop();
         }
         let mut ended = Vec::new();
-        for RunningWorker { stop, ended: watching } in workers {
+        for RunningWorker { stop, ended: watching, .. } in workers {
             // One that has ended by itself listens no more.
             let _ = stop.send(());
             ended.push(watching);

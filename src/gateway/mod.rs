@@ -9,9 +9,13 @@
 
 mod body;
 mod commands;
+mod docs;
 mod events;
 pub mod headers;
+pub mod health;
 mod limits;
+mod observe;
+mod openapi;
 mod problem;
 mod queries;
 mod server;
@@ -30,10 +34,12 @@ pub use axum::extract::{Path, Query as UrlQuery, State};
 pub use axum::http;
 pub use axum::response::{IntoResponse, Response};
 pub use axum::routing::{get, post};
+pub use openapi::openapi;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use server::{Leaving, ServeError, Server};
 
 use crate::engine::{Calls, Engine, EngineError, Feeds};
+use crate::schema::SchemaError;
 use crate::settings::HttpSettings;
 use limits::Limits;
 
@@ -46,6 +52,9 @@ pub enum GatewayError {
     /// What it stands on.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The description of its API cannot be made.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// Its address.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -79,7 +88,7 @@ impl Gateway {
         let settings = &engine.settings.http;
         let calls = Calls::open(engine, settings.in_flight).await?;
         let leaving = Leaving::default();
-        let router = router(&calls, settings, leaving.clone(), own);
+        let router = router(&calls, settings, leaving.clone(), own)?;
         let server = Server::start(settings, router, leaving).await?;
         tracing::info!(address = %server.address(), "serving HTTP");
         Ok(Self { server, calls })
@@ -104,7 +113,12 @@ impl Gateway {
 }
 
 /// Every route of the application: those of every one, and its own.
-fn router(calls: &Calls, settings: &HttpSettings, leaving: Leaving, own: Option<OwnRoutes>) -> Router {
+fn router(
+    calls: &Calls,
+    settings: &HttpSettings,
+    leaving: Leaving,
+    own: Option<OwnRoutes>,
+) -> Result<Router, SchemaError> {
     let feeds = Feeds::new(calls);
     let limits = Limits::new(settings);
     let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits, feeds, leaving });
@@ -113,18 +127,22 @@ fn router(calls: &Calls, settings: &HttpSettings, leaving: Leaving, own: Option<
         .route("/{aggregate}/{id}/commands/{command_id}", get(commands::look_up))
         .route("/queries/{query}", get(queries::ask))
         .route("/events", get(events::stream))
-        .with_state(gate.clone());
+        .with_state(gate.clone())
+        .merge(docs::routes(&calls.engine().app)?);
     let routes = match own {
         Some(own) => routes.merge(own(calls.clone())),
         None => routes,
     };
-    routes
+    let routes = routes
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
         .fallback(|| async { Problem::not_found("not_found", "there is nothing at this path") })
         .layer(middleware::from_fn_with_state(gate.clone(), limits::authorized))
         .layer(middleware::from_fn_with_state(gate, limits::bounded))
+        .layer(middleware::from_fn(observe::observed));
+    // Neither bounded nor asked for a token: those who look after the process must have an answer.
+    Ok(routes.merge(health::routes(calls.engine().health.clone())))
 }
 
 impl From<PathRejection> for Problem {

@@ -36,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub(crate) use batch::{Overlay, Share};
 pub use error::LaneError;
@@ -43,13 +44,13 @@ pub(crate) use error::StopReason;
 pub(crate) use processor::{Committed, Moments, Processor, Step, Verdict};
 pub(crate) use restore::Tools;
 pub(crate) use settings::LaneSettings;
-pub use status::PartitionState;
+pub use status::{PartitionState, Progress};
 
 use crate::clock::Clock;
 use crate::log::Log;
 use crate::position::Partition;
 use running::Lane;
-use status::PartitionStates;
+use status::{PartitionStates, Pulse};
 
 /// What lanes work with, besides their processors.
 pub(crate) struct LaneParts {
@@ -72,6 +73,7 @@ pub struct Lanes {
     threads: Vec<JoinHandle<Result<(), LaneError>>>,
     stop: Arc<AtomicBool>,
     states: PartitionStates,
+    pulses: Vec<Pulse>,
 }
 
 impl Lanes {
@@ -81,11 +83,13 @@ impl Lanes {
     /// If the log is away, or does not let this process join.
     pub(crate) fn start<P: Processor>(parts: &LaneParts, processor: impl Fn() -> P) -> Result<Self, LaneError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut lanes = Self { threads: Vec::new(), stop, states: PartitionStates::default() };
+        let mut lanes = Self { threads: Vec::new(), stop, states: PartitionStates::default(), pulses: Vec::new() };
         for number in 0..parts.settings.lanes {
             // Should one fail, dropping `lanes` stops those before it.
-            let thread = lanes.open(parts, number, processor())?;
+            let pulse = Pulse::new();
+            let thread = lanes.open(parts, number, processor(), pulse.clone())?;
             lanes.threads.push(thread);
+            lanes.pulses.push(pulse);
         }
         Ok(lanes)
     }
@@ -95,10 +99,11 @@ impl Lanes {
         parts: &LaneParts,
         number: usize,
         processor: P,
+        pulse: Pulse,
     ) -> Result<JoinHandle<Result<(), LaneError>>, LaneError> {
         let name = format!("{}.{number}", parts.name);
         let of = processor.name();
-        let lane = Lane::open(parts, &name, processor, self.states.clone(), self.stop.clone())?;
+        let lane = Lane::open(parts, &name, processor, (self.states.clone(), pulse), self.stop.clone())?;
         let run = move || {
             let ended = catch_unwind(AssertUnwindSafe(|| lane.run()));
             let ended = ended.unwrap_or_else(|panic| Err(LaneError::Panicked(panic_message(&*panic))));
@@ -120,6 +125,19 @@ impl Lanes {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Whether every lane is a member of the group: there may be no partitions for it.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.pulses.iter().all(Pulse::has_joined)
+    }
+
+    /// For how long the lane that stands still longest has not been round its loop. A commit or the log's
+    /// silence takes seconds; what takes minutes is stuck.
+    #[must_use]
+    pub fn still_for(&self) -> Duration {
+        self.pulses.iter().map(Pulse::still_for).max().unwrap_or_default()
     }
 
     /// Tells the lanes to finish their batches and leave.

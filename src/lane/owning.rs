@@ -12,11 +12,12 @@ use crate::position::Partition;
 impl<P: Processor> Lane<P> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.epoch.0 += 1;
+        self.pulse.join();
         for TopicPartition { partition, .. } in partitions {
             tracing::info!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, "assigned");
             let phase = Phase::Restoring(Box::new(Restoring::of(*partition, None)));
             self.held.insert(*partition, Held { epoch: self.epoch, phase, stop_at: None });
-            self.states.set(*partition, PartitionState::Restoring("assigned".to_owned()));
+            self.states.set(*partition, PartitionState::Restoring("assigned".into()));
         }
         self.meters.rebalances.increment(1);
     }
@@ -115,7 +116,7 @@ impl<P: Processor> Lane<P> {
 
     fn retry_restore(&self, partition: Partition, error: &dyn std::fmt::Display) -> Phase<P> {
         tracing::warn!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, %error, "the restore starts anew in a moment");
-        self.states.set(partition, PartitionState::Restoring(error.to_string()));
+        self.states.set(partition, PartitionState::Restoring(error.to_string().into()));
         Phase::Retrying(clock::instant() + RETRY_AFTER)
     }
 }

@@ -3,6 +3,7 @@
 use super::batch::{Overlay, Share};
 use super::error::StopReason;
 use super::restore::Tools;
+use super::status::Progress;
 use crate::clock::Timestamp;
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
@@ -42,7 +43,7 @@ pub(crate) trait Processor: Send + Sized + 'static {
         tools: &mut Tools<'_>,
     ) -> Result<Step<Self::Restore, Self::State>, Self::Error>;
     /// What a restore is doing, for people.
-    fn progress(restore: &Self::Restore) -> String;
+    fn progress(restore: &Self::Restore) -> Progress;
 
     /// No changes yet, on top of the state and of the share that commits at the moment.
     fn begin(&self, state: &Self::State, committing: Option<&Share<Self::Changes>>) -> Self::Changes;

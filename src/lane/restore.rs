@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::processor::{Committed, Processor, Step};
+use super::status::Progress;
 use crate::clock::{self, Clock};
 use crate::log::{Isolation, Log, LogError, Member, RangeReader, Reader, Record, StallError, TopicPartition};
 use crate::position::{Offset, Partition};
@@ -80,9 +81,9 @@ impl<P: Processor> Restoring<P> {
     }
 
     /// What it is doing, for people.
-    pub fn progress(&self) -> String {
+    pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Committed(_) => "asks for the committed offset".to_owned(),
+            Stage::Committed(_) => "asks for the committed offset".into(),
             Stage::Reading(restore) => P::progress(restore),
         }
     }

@@ -17,7 +17,7 @@ use super::meters::Meters;
 use super::processor::Processor;
 use super::restore::Restoring;
 use super::settings::LaneSettings;
-use super::status::PartitionStates;
+use super::status::{PartitionStates, Pulse};
 use super::transaction::Committer;
 use crate::clock::Clock;
 use crate::log::{Group, Log, LogError, Member, Polled, Reader, TopicPartition};
@@ -64,6 +64,7 @@ pub(super) struct Lane<P: Processor> {
     /// Batches and polls that failed since the last that did not.
     pub failures: u32,
     pub meters: Meters,
+    pub pulse: Pulse,
 }
 
 /// A partition that the lane owns.
@@ -99,7 +100,7 @@ impl<P: Processor> Lane<P> {
         parts: &LaneParts,
         name: &str,
         processor: P,
-        states: PartitionStates,
+        (states, pulse): (PartitionStates, Pulse),
         stop: Arc<AtomicBool>,
     ) -> Result<Self, LaneError> {
         let ids: Vec<_> = (0..parts.settings.writers.max(1)).map(|slot| format!("{name}.{slot}")).collect();
@@ -130,6 +131,7 @@ impl<P: Processor> Lane<P> {
             last_due: None,
             failures: 0,
             meters,
+            pulse,
         })
     }
 
@@ -148,6 +150,10 @@ impl<P: Processor> Lane<P> {
     }
 
     fn turn(&mut self) -> Result<(), LaneError> {
+        self.pulse.beat();
+        if !self.pulse.has_joined() && self.member.fence().is_ok() {
+            self.pulse.join();
+        }
         self.take_completion(Duration::ZERO)?;
         self.restore_one()?;
         self.resume_waiting()?;

@@ -5,6 +5,7 @@
 //! that names where it stands and the nearest key there is. Settings are plain values: whatever is
 //! made from them (a log, a database) is made elsewhere. Secrets are never shown: `Debug` hides them.
 
+mod health;
 mod http;
 mod kafka;
 mod layers;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use health::HealthSettings;
 pub use http::HttpSettings;
 pub use layers::{Layers, SettingsError};
 pub use period::{Period, PeriodError};
@@ -56,6 +58,8 @@ pub struct Settings {
     pub processor: ProcessorSettings,
     /// What a process tells of itself.
     pub telemetry: TelemetrySettings,
+    /// Where a worker without a gateway is asked how it is.
+    pub health: HealthSettings,
     /// The HTTP face.
     pub http: HttpSettings,
     /// The shape of the topics. Fixed for the application's life once they are created.

@@ -5,6 +5,7 @@
 //! aggregates, views, outcomes and routes, never ids.
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{SharedString, Unit};
@@ -179,6 +180,49 @@ pub const METRICS: &[Metric] = &[
     ),
     metric("headwater_view_events_total", Counter, Unit::Count, &["view"], "Events folded into a view and committed"),
     metric(
+        "headwater_partitions",
+        Gauge,
+        Unit::Count,
+        &["processor", "state"],
+        "Partitions owned here: running, restoring, waiting for a schema, stopped",
+    ),
+    metric(
+        "headwater_restore_done_offsets",
+        Gauge,
+        Unit::Count,
+        &["processor"],
+        "Where the restores under way are, summed up",
+    ),
+    metric(
+        "headwater_restore_target_offsets",
+        Gauge,
+        Unit::Count,
+        &["processor"],
+        "Where the restores under way are done, summed up",
+    ),
+    metric(
+        "headwater_command_lag_records",
+        Gauge,
+        Unit::Count,
+        &["aggregate"],
+        "Offsets of commands that the partitions owned here still have to read",
+    ),
+    metric(
+        "headwater_http_requests_total",
+        Counter,
+        Unit::Count,
+        &["route", "status"],
+        "Requests answered, by the pattern of their path",
+    ),
+    metric(
+        "headwater_http_request_seconds",
+        Histogram(SECONDS),
+        Unit::Seconds,
+        &["route"],
+        "How long requests take; of event streams, until they begin",
+    ),
+    metric("headwater_http_requests_under_way", Gauge, Unit::Count, &[], "Requests that are being answered"),
+    metric(
         "headwater_view_batch_events",
         Histogram(SIZES),
         Unit::Count,
@@ -242,6 +286,9 @@ pub const METRICS: &[Metric] = &[
 #[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
 
+/// Those of this process, once they were started.
+static OF_PROCESS: OnceLock<Metrics> = OnceLock::new();
+
 /// Histograms keep each value until they are looked at; this bounds how many.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -275,7 +322,13 @@ impl Metrics {
         };
         let started = std::thread::Builder::new().name("metrics".to_owned()).spawn(run);
         started.map_err(|error| BuildError::FailedToCreateRuntime(error.to_string()))?;
-        Ok(Self(handle))
+        Ok(OF_PROCESS.get_or_init(|| Self(handle)).clone())
+    }
+
+    /// Those of this process, if it counts.
+    #[must_use]
+    pub fn of_process() -> Option<Self> {
+        OF_PROCESS.get().cloned()
     }
 
     /// In Prometheus' text format.

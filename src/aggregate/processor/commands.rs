@@ -9,7 +9,7 @@ use super::partition::Owned;
 use super::restore::Restore;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
-use crate::lane::{Committed, Moments, Processor, Share, Step, Tools, Verdict};
+use crate::lane::{Committed, Moments, Processor, Progress, Share, Step, Tools, Verdict};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 
@@ -45,7 +45,7 @@ impl<A: Aggregate> Processor for Judge<A> {
         restore.step(self, tools)
     }
 
-    fn progress(restore: &Box<Restore<A>>) -> String {
+    fn progress(restore: &Box<Restore<A>>) -> Progress {
         restore.progress()
     }
 

@@ -34,6 +34,10 @@ use registry::AccountRegistry;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    bank().main()
+}
+
+fn bank() -> App {
     App::new("bank")
         .aggregate::<AccountRegistry>()
         .aggregate::<Account>()
@@ -45,5 +49,20 @@ fn main() -> ExitCode {
         .query::<BankStats>()
         .invariant::<Conservation>()
         .demo(DemoLoad)
-        .main()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_api_is_the_one_that_was_reviewed() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/bank/openapi.json");
+        let document = super::bank().openapi().expect("a document");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &document).expect("written");
+        }
+        let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(document, reviewed, "if the change is meant, run the tests with UPDATE_DOCS=1");
+    }
 }

@@ -296,7 +296,7 @@ impl<P: Projection> Follower<P> {
 
     /// Whether one of the partitions was reset, or another generation is live.
     fn hear(&mut self, progress: &Progress) -> bool {
-        self.control.set_status(|status| status.parked = progress.parked);
+        self.control.set_status(|status| (status.parked, status.partial) = (progress.parked, progress.partial));
         #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
         metrics::gauge!("headwater_view_parked_aggregates", "view" => P::NAME).set(progress.parked as f64);
         let has_begun = self.owned.iter().any(|it| !matches!(it.state, State::Starting { .. }));

@@ -154,6 +154,12 @@ impl Worker {
         self.control.status()
     }
 
+    /// How it is from now on, for somebody who does not own it.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.control.clone())
+    }
+
     /// Lets it finish what is under way and leave its group.
     pub fn stop(&self) {
         self.control.stop();
@@ -166,6 +172,18 @@ impl Worker {
     pub async fn ended(&mut self) -> Result<(), WorkerError> {
         let Some(ended) = self.ended.take() else { return Ok(()) };
         ended.await.unwrap_or_else(|_| Err(WorkerError::Thread("it panicked".to_owned())))
+    }
+}
+
+/// How a worker is, seen from outside.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<Control>);
+
+impl Pulse {
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> WorkerStatus {
+        self.0.status()
     }
 }
 

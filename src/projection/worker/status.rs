@@ -46,6 +46,8 @@ pub struct WorkerStatus {
     pub log: Option<String>,
     /// How many aggregates of the view are parked.
     pub parked: u64,
+    /// Whether the view was reset to something else than its first event.
+    pub partial: bool,
 }
 
 impl WorkerStatus {

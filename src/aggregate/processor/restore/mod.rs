@@ -20,7 +20,7 @@ use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::command::Deduplication;
 use crate::event::Checkpoint;
-use crate::lane::{Step, Tools};
+use crate::lane::{Progress, Step, Tools};
 use crate::log::{LogError, RangeReader, TopicPartition};
 use crate::position::{Offset, Partition, Sequence};
 
@@ -82,13 +82,12 @@ impl<A: Aggregate> Restore<A> {
     }
 
     /// What it is doing, for people.
-    pub fn progress(&self) -> String {
-        let reading = |what: &str, range: &RangeReader| format!("{what} {} of {}", range.next_offset(), range.until());
+    pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Begun => "begins".to_owned(),
-            Stage::Snapshots(range) => reading("reads snapshots,", range),
-            Stage::Events(range) => reading("reads events,", range),
-            Stage::Outcomes(range) => reading("reads outcomes,", range),
+            Stage::Begun => "begins".into(),
+            Stage::Snapshots(range) => Progress::reading("reads snapshots", range),
+            Stage::Events(range) => Progress::reading("reads events", range),
+            Stage::Outcomes(range) => Progress::reading("reads outcomes", range),
         }
     }
 
