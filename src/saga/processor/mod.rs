@@ -29,7 +29,7 @@ use super::settings::SagaSettings;
 use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::clock::Timestamp;
-use crate::lane::{self, Committed, LaneError, Lanes, Processor, Share, Step, Tools, Verdict};
+use crate::lane::{self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Verdict};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 use crate::topology::Topology;
@@ -118,7 +118,7 @@ impl<S: Saga> Processor for Runner<S> {
         restore.step(self, tools)
     }
 
-    fn progress(restore: &Box<Restore>) -> String {
+    fn progress(restore: &Box<Restore>) -> Progress {
         restore.progress()
     }
 
@@ -162,7 +162,7 @@ impl<S: Saga> Processor for Runner<S> {
         Ok(())
     }
 
-    fn fold(&self, state: &mut Owned, share: Share<Changes>, written: &Written, now: Timestamp) {
+    fn fold(&self, state: &mut Owned, share: Share<Changes>, written: &Written, moments: &Moments) {
         metrics::counter!("headwater_saga_inputs_total", "saga" => S::NAME).increment(share.inputs as u64);
         metrics::counter!("headwater_saga_commands_total", "saga" => S::NAME).increment(share.changes.commands);
         let end = written.get(&self.codecs.topics.state.partition(share.partition));
@@ -171,7 +171,7 @@ impl<S: Saga> Processor for Runner<S> {
         state.time = share.changes.time;
         state.is_dirty = share.inputs > 0;
         if !state.is_dirty {
-            state.passed_at = now;
+            state.passed_at = moments.committed;
         }
         for (id, entry) in share.changes.instances {
             state.instances.put(id, entry);

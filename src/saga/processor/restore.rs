@@ -11,7 +11,7 @@ use super::Runner;
 use super::gauges::Gauge;
 use super::partition::{Entry, Instances, NEVER, Owned};
 use crate::clock::Timestamp;
-use crate::lane::{Committed, Step, Tools};
+use crate::lane::{Committed, Progress, Step, Tools};
 use crate::log::{LogError, RangeReader, Record, TopicPartition};
 use crate::position::{Offset, Partition};
 use crate::saga::Saga;
@@ -47,10 +47,10 @@ impl Restore {
         Self { owned, range: None, committed: committed.map(|it| it.offset), taken_in: None }
     }
 
-    pub fn progress(&self) -> String {
+    pub fn progress(&self) -> Progress {
         match &self.range {
-            None => "begins".to_owned(),
-            Some(range) => format!("reads instances, {} of {}", range.next_offset(), range.until()),
+            None => "begins".into(),
+            Some(range) => Progress::reading("reads instances", range),
         }
     }
 

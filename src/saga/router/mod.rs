@@ -19,7 +19,9 @@ use crate::aggregate::processor::ProcessorParts;
 use crate::clock::Timestamp;
 use crate::command::{EventInput, InboxData, InboxInput};
 use crate::event::Recorded;
-use crate::lane::{self, Committed, LaneError, Lanes, Processor, Share, Step, Tools, Verdict, panic_message};
+use crate::lane::{
+    self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Verdict, panic_message,
+};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition, Sequence};
 use crate::projection::{Decoder, ReadError};
@@ -159,7 +161,7 @@ impl<S: Saga> Processor for Router<S> {
         restore.step(&self.codecs, self.aggregate(), &self.events, tools)
     }
 
-    fn progress(restore: &Restore) -> String {
+    fn progress(restore: &Restore) -> Progress {
         restore.progress()
     }
 
@@ -229,7 +231,7 @@ impl<S: Saga> Processor for Router<S> {
         share.changes.sequence.map(|sequence| sequence.to_string())
     }
 
-    fn fold(&self, state: &mut Place, share: Share<Changes>, _: &Written, _: Timestamp) {
+    fn fold(&self, state: &mut Place, share: Share<Changes>, _: &Written, _: &Moments) {
         metrics::counter!("headwater_saga_events_total", "saga" => S::NAME).increment(share.inputs as u64);
         *state = Place { next_offset: share.next_offset, sequence: share.changes.sequence };
     }

@@ -5,7 +5,7 @@ use super::super::codecs::SagaCodecs;
 use super::super::error::PartitionError;
 use super::super::records::{Routed, StateControl};
 use super::Place;
-use crate::lane::{Committed, Step, Tools};
+use crate::lane::{Committed, Progress, Step, Tools};
 use crate::log::{LogError, RangeReader, Record, Topic};
 use crate::position::{Offset, Partition, Sequence};
 use crate::saga::Saga;
@@ -35,12 +35,10 @@ impl Restore {
         Self { partition, stage }
     }
 
-    pub fn progress(&self) -> String {
+    pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Known(_) | Stage::Unknown => "begins".to_owned(),
-            Stage::Reading(range, _) => {
-                format!("looks for its place among the instances, {} of {}", range.next_offset(), range.until())
-            }
+            Stage::Known(_) | Stage::Unknown => "begins".into(),
+            Stage::Reading(range, _) => Progress::reading("looks for its place among the instances", range),
         }
     }
 
