@@ -82,7 +82,7 @@ pub mod topology;
 pub mod trace;
 pub mod verify;
 
-pub use aggregate::{Aggregate, Context, Decision, EventContext, Refusal};
+pub use aggregate::{Aggregate, AttemptsRetention, Context, Decision, EventContext, Refusal};
 pub use app::{App, Connected};
 pub use event::Recorded;
 pub use projection::Projection;

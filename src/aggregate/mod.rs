@@ -16,6 +16,16 @@ pub use refusal::Refusal;
 
 use crate::schema::Message;
 
+/// How long commands and outcomes of an aggregate are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttemptsRetention {
+    /// As long as the setting `topology.command_retention` says.
+    #[default]
+    Setting,
+    /// For ever.
+    Forever,
+}
+
 /// A consistency boundary: one instance judges its commands one after the other, and only its events
 /// change it.
 ///
@@ -30,6 +40,9 @@ pub trait Aggregate: Message + Default {
     /// Raise it when `evolve` or the state changes its meaning: snapshots of another number are never
     /// used, the events are folded instead.
     const STATE: i32 = 1;
+    /// How long its commands and outcomes are kept, and with them what
+    /// a view of its attempts tells of.
+    const ATTEMPTS_RETENTION: AttemptsRetention = AttemptsRetention::Setting;
     /// The id of an instance. A text that does not parse is bad input, before anything else.
     type Id: FromStr<Err: Display> + Display;
     /// What may be asked of it.

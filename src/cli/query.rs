@@ -73,8 +73,8 @@ async fn ask(
     let mut wait = WAIT;
     if working.is_alone() {
         // What an earlier command did is not yet in the views if that command ended before they had it.
-        let (of, sources) = (engine.clone(), query.sources().map_err(ViewError::from)?);
-        at.extend(blocking(move || of.ends_of(&sources)).await??);
+        let (of, shapes) = (engine.clone(), query.shapes().map_err(ViewError::from)?);
+        at.extend(blocking(move || of.ends_of(&shapes)).await??);
         wait = WAIT_ALONE;
     }
     Ok(query.ask(views, fields, &at, timeout.map_or(wait, |period| period.0)).await?)

@@ -14,12 +14,13 @@ use super::prepare::PrepareError;
 use super::schemas::Subject;
 use super::{BadInput, suggest};
 use crate::aggregate::processor::{self, ProcessorParts};
-use crate::aggregate::{Aggregate, Codecs, EventContext, HandOffTarget, HandOffTargets, Refusal};
+use crate::aggregate::{Aggregate, AttemptsRetention, Codecs, EventContext, HandOffTarget, HandOffTargets, Refusal};
 use crate::command::{CommandHead, Outcomes};
 use crate::event::EventHead;
 use crate::lane::{LaneError, Lanes};
 use crate::log::Record;
 use crate::position::{Position, Version};
+use crate::projection::Stream;
 use crate::schema::json::{self, InputError, Named, Secrets};
 use crate::schema::{Data, Message, MessageSchema, Registry, SchemaError};
 use crate::topology::{AggregateTopics, Topology};
@@ -35,6 +36,8 @@ pub trait AggregateType: Send + Sync {
     fn refusals(&self) -> &'static [&'static str];
     /// The regular expression that its ids match, if it says one.
     fn id_pattern(&self) -> Option<&'static str>;
+    /// How long its commands and outcomes are kept.
+    fn attempts_retention(&self) -> AttemptsRetention;
     /// Its codecs for the topics of an application, with all that goes through them.
     fn open(&self, registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Arc<dyn AggregateGate>, SchemaError>;
 }
@@ -63,6 +66,8 @@ pub trait AggregateGate: Send + Sync {
     /// Asks the registry for what sending commands and reading their outcomes needs, so that neither has
     /// to wait for it later. Blocks.
     fn warm(&self) -> Result<(), SchemaError>;
+    /// The position after a record of one of its streams.
+    fn position(&self, stream: Stream, record: &Record) -> Result<Position, EventsError>;
     /// The event in a record of its events topic.
     fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError>;
     /// The outcomes in a record of its outcomes topic.
@@ -99,6 +104,10 @@ impl<A: Aggregate> AggregateType for Erased<A> {
 
     fn id_pattern(&self) -> Option<&'static str> {
         A::ID_PATTERN
+    }
+
+    fn attempts_retention(&self) -> AttemptsRetention {
+        A::ATTEMPTS_RETENTION
     }
 
     fn open(&self, registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Arc<dyn AggregateGate>, SchemaError> {
@@ -170,6 +179,14 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
 
     fn warm(&self) -> Result<(), SchemaError> {
         self.0.commands.id().map(drop)
+    }
+
+    fn position(&self, stream: Stream, record: &Record) -> Result<Position, EventsError> {
+        let sequence = match stream {
+            Stream::Events => read_event(&self.0, record)?.head.sequence,
+            Stream::Attempts => self.outcomes(record)?.sequence,
+        };
+        Ok(Position { aggregate: A::NAME.to_owned(), partition: record.partition, sequence })
     }
 
     fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError> {

@@ -7,12 +7,13 @@ use tokio::sync::OnceCell;
 
 use super::schemas::{self, Subject};
 use super::topics::{self, TopicState, TopicsError};
-use super::{AggregateGate, Application, BadInput, Health, suggest};
+use super::{AggregateGate, AggregateType, Application, BadInput, Health, suggest};
+use crate::aggregate::AttemptsRetention;
 use crate::clock::Clock;
 use crate::command::{Client, ClientError, Reply};
 use crate::log::embedded::{self, Opened};
 use crate::log::kafka::KafkaLog;
-use crate::log::{Log, LogError, TopicSpec};
+use crate::log::{Log, LogError, Retention, TopicSpec};
 use crate::projection::worker::WorkerParts;
 use crate::projection::{ViewError, Views};
 use crate::schema::{ConfluentRegistry, EmbeddedRegistry, RecordCodec, Registry, RegistryError, SchemaError};
@@ -106,7 +107,16 @@ impl Engine {
     /// The topics that the application needs.
     pub fn topic_specs(&self) -> Vec<TopicSpec> {
         let names: Vec<_> = self.aggregates.iter().map(|aggregate| aggregate.name()).collect();
-        self.topology.specs(&names, &[])
+        let mut specs = self.topology.specs(&names, &[]);
+        let forever =
+            |aggregate: &&Arc<dyn AggregateType>| aggregate.attempts_retention() == AttemptsRetention::Forever;
+        for aggregate in self.app.aggregates.iter().filter(forever) {
+            let topics = self.topology.aggregate(aggregate.name());
+            for spec in specs.iter_mut().filter(|spec| [&topics.commands, &topics.outcomes].contains(&&spec.topic)) {
+                spec.retention = Retention::Forever;
+            }
+        }
+        specs
     }
 
     /// The topics that the application needs, and what is there. Blocks.

@@ -100,7 +100,7 @@ impl Engine {
             let group = self.topology.projection_group(projection.name());
             reached.extend(positions.into_iter().map(|position| Reached {
                 group: group.clone(),
-                place: self.topology.aggregate(position.source.aggregate).events.partition(position.source.partition),
+                place: shape.place(&self.topology, position.source),
                 current: Some(position.next_offset),
                 owner: None,
             }));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::BadInput;
 use crate::position::Position;
-use crate::projection::{ShapeError, Views};
+use crate::projection::{Shape, ShapeError, Views};
 use crate::query::{self, Answer, Parameter, Projections, Query, QueryError};
 
 /// Why a question has no answer.
@@ -38,8 +38,15 @@ impl From<QueryError> for AskError {
 pub trait QueryType: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
-    /// The aggregates whose events its views fold.
-    fn sources(&self) -> Result<Vec<&'static str>, ShapeError>;
+    /// The shapes of its views.
+    fn shapes(&self) -> Result<Vec<Arc<Shape>>, ShapeError>;
+    /// The aggregates that its views follow.
+    fn sources(&self) -> Result<Vec<&'static str>, ShapeError> {
+        let mut sources: Vec<_> = self.shapes()?.iter().flat_map(|shape| shape.sources.clone()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        Ok(sources)
+    }
     /// Its fields, as far as its type tells them.
     fn parameters(&self) -> Vec<Parameter>;
     /// Answers it, once its views have reached every position in `at`; waits at most `wait` for it.
@@ -74,11 +81,8 @@ impl<Q: Query> QueryType for Erased<Q> {
         Q::NAME
     }
 
-    fn sources(&self) -> Result<Vec<&'static str>, ShapeError> {
-        let mut sources: Vec<_> = Q::Reads::shapes()?.iter().flat_map(|shape| shape.sources.clone()).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        Ok(sources)
+    fn shapes(&self) -> Result<Vec<Arc<Shape>>, ShapeError> {
+        Q::Reads::shapes()
     }
 
     fn parameters(&self) -> Vec<Parameter> {

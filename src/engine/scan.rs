@@ -1,5 +1,6 @@
 //! Reads partitions from end to end or as they grow, on the calling thread, which it blocks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::events::{EventRow, EventsError};
@@ -7,6 +8,7 @@ use super::{AggregateGate, Engine};
 use crate::clock::Timestamp;
 use crate::log::{Isolation, Log, LogError, RangeReader, Record, TopicPartition};
 use crate::position::{Offset, Partition, Position, Version};
+use crate::projection::{Shape, Stream};
 use crate::schema::json::Secrets;
 use crate::topology::partition_of;
 
@@ -57,24 +59,28 @@ impl Engine {
         partition_of(id.as_bytes(), self.topology.partitions)
     }
 
-    /// Where the last event of each partition of these aggregates stands.
-    pub fn ends_of(&self, aggregates: &[&str]) -> Result<Vec<Position>, EventsError> {
+    /// What views of these shapes have reached once they have all that is there now: the last position of each
+    /// partition that they follow.
+    pub fn ends_of(&self, shapes: &[Arc<Shape>]) -> Result<Vec<Position>, EventsError> {
         let mut ends = Vec::new();
-        for aggregate in self.aggregates.iter().filter(|aggregate| aggregates.contains(&aggregate.name())) {
-            for number in 0..self.topology.partitions {
-                ends.extend(self.last_position(aggregate.as_ref(), Partition(number))?);
+        for shape in shapes {
+            for aggregate in self.aggregates.iter().filter(|aggregate| shape.sources.contains(&aggregate.name())) {
+                for number in 0..self.topology.partitions {
+                    ends.extend(self.last_position(aggregate.as_ref(), shape.stream, Partition(number))?);
+                }
             }
         }
         Ok(ends)
     }
 
-    /// Reads ever longer stretches before the end until one has an event: markers take offsets too.
+    /// Reads ever longer stretches before the end until one has a record: markers take offsets too.
     fn last_position(
         &self,
         aggregate: &dyn AggregateGate,
+        stream: Stream,
         partition: Partition,
     ) -> Result<Option<Position>, EventsError> {
-        let place = aggregate.topics().events.partition(partition);
+        let place = stream.topic(aggregate.topics().clone()).partition(partition);
         let bounds = self.log.bounds(std::slice::from_ref(&place), Isolation::Committed)?[0];
         let mut length = 8;
         loop {
@@ -85,7 +91,7 @@ impl Engine {
                 Ok(())
             })?;
             match last {
-                Some(record) => return Ok(Some(aggregate.event(&record, Secrets::Hidden)?.position)),
+                Some(record) => return Ok(Some(aggregate.position(stream, &record)?)),
                 None if from <= bounds.low => return Ok(None),
                 None => length *= 8,
             }

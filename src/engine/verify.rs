@@ -22,7 +22,7 @@ impl Engine {
         let aggregates = audited.collect::<Result<Vec<_>, VerifyError>>()?;
         let mut counts = Vec::new();
         if let Some(views) = views {
-            let on = Database { views, runtime, registry: &self.registry };
+            let on = Database { log: &self.log, views, runtime, registry: &self.registry };
             for projection in projections {
                 counts.push(projection.verify(&scope, &on, &mut findings)?);
             }

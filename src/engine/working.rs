@@ -69,10 +69,10 @@ impl Working {
             return Ok(());
         }
         for projection in &self.engine.app.projections {
-            let shape = Arc::new(projection.shape().map_err(ViewError::from)?);
-            let (of, sources) = (self.engine.clone(), shape.sources.clone());
-            let ends = tokio::task::spawn_blocking(move || of.ends_of(&sources)).await??;
-            drop(self.engine.views().await?.reach(&[shape], &ends, CATCH_UP).await?);
+            let shapes = [Arc::new(projection.shape().map_err(ViewError::from)?)];
+            let (of, followed) = (self.engine.clone(), shapes.clone());
+            let ends = tokio::task::spawn_blocking(move || of.ends_of(&followed)).await??;
+            drop(self.engine.views().await?.reach(&shapes, &ends, CATCH_UP).await?);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! writes changes and offsets in one SQL transaction. A view is the fold of its events up to the offset
 //! stored beside it, whatever crashes when.
 
+mod attempts;
 mod batch;
 mod changes;
 mod error;
@@ -22,6 +23,7 @@ mod versions;
 mod views;
 pub mod worker;
 
+pub use attempts::{Attempt, Attempts};
 pub use batch::{Advance, Batch, ParkedEvent, Parking, Release};
 pub(crate) use batch::{OnceDelta, RowDelta, SumKey, TableDelta};
 pub use changes::{Changes, OnceChange, RowChange};
@@ -30,8 +32,8 @@ pub use generations::{Claim, Generations, HeldPosition, Hold};
 pub use model::TableContents;
 pub(crate) use model::{Model, Row, key_value};
 pub(crate) use resolve::key as resolve_key;
-pub(crate) use source::{Decoder, ReadError};
-pub use source::{OneOf2, OneOf3, Source};
+pub(crate) use source::{Decoder, ReadError, ReaderError, RecordReader};
+pub use source::{EventSource, OneOf2, OneOf3, Source, Stream};
 pub(crate) use tables::COMPLETE_TO;
 pub use tables::{Column, Shape, Table, TableKind, Tables};
 pub use value::{ColumnType, Key, KeyPart, RowKey, Value};
@@ -60,7 +62,7 @@ pub type Events<P> = <<P as Projection>::Source as Source>::Event;
 pub trait Projection: Send + Sync + 'static {
     /// The name of the view: lower case letters, digits and `_`.
     const NAME: &'static str;
-    /// Whose events it folds: an aggregate, or a tuple of aggregates.
+    /// What it folds: the events of an aggregate or of a tuple of aggregates, or [`Attempts`].
     type Source: Source;
 
     /// The present shape of its tables.
@@ -86,5 +88,6 @@ impl<P: Projection> Projection for Arc<P> {
 
 /// The checked shape of a projection's tables.
 pub fn shape_of<P: Projection>() -> Result<Shape, ShapeError> {
-    Shape::check(P::NAME, P::Source::aggregates(), P::tables())
+    let shape = Shape::check(P::NAME, P::Source::aggregates(), P::tables())?;
+    Ok(Shape { stream: P::Source::STREAM, ..shape })
 }

@@ -12,13 +12,13 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, ParkedEvent, Release};
-use super::source::Decoder;
+use super::source::{RecordReader, Stream};
 use super::views::{Applied, Generation, ParkedAggregate, Views};
 use super::worker::fold::{self, Unread};
 use super::worker::{WorkerParts, WorkerSettings};
 use super::{Events, ParkedError, Projection, Shape, Source, SourcePartition, ViewError, shape_of};
 use crate::event::Recorded;
-use crate::log::{RangeReader, TopicPartition};
+use crate::log::{RangeReader, Record, TopicPartition};
 use crate::position::Sequence;
 
 /// How often it is begun anew because more events of the aggregate came meanwhile.
@@ -99,9 +99,9 @@ async fn release<P: Projection>(
             let (aggregate, id) = (aggregate.to_owned(), id.to_owned());
             return Err(ParkedError::NotParked { view: P::NAME, aggregate, id });
         };
-        let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
+        let readers = P::Source::readers(&parts.log, &parts.registry, &parts.topology)?;
         let (projection, parts, shape) = (projection.clone(), parts.clone(), shape.clone());
-        let attempt = Attempt { projection, decoders, parts, settings, shape, generation, parked, skips };
+        let attempt = Attempt { projection, readers, parts, settings, shape, generation, parked, skips };
         let made = tokio::task::spawn_blocking(move || attempt.make());
         let made = made.await.map_err(|error| ParkedError::Thread(error.to_string()))??;
         if views.store().apply(&made.batch).await? == Applied::Moved {
@@ -125,7 +125,7 @@ async fn release<P: Projection>(
 /// One attempt at the events that were passed over.
 struct Attempt<P: Projection> {
     projection: Arc<P>,
-    decoders: Vec<Decoder<Events<P>>>,
+    readers: Vec<RecordReader<Events<P>>>,
     parts: WorkerParts,
     settings: WorkerSettings,
     shape: Arc<Shape>,
@@ -152,9 +152,9 @@ enum Rest {
 impl<P: Projection> Attempt<P> {
     fn make(self) -> Result<Made, ParkedError> {
         let (source, parked) = (self.parked.source, self.parked.clone());
-        let place = self.parts.topology.aggregate(source.aggregate).events.partition(source.partition);
+        let place = self.shape.place(&self.parts.topology, source);
         let known = self.shape.sources.iter().position(|it| *it == source.aggregate);
-        let decoder = known.and_then(|known| self.decoders.get(known)).ok_or_else(|| ViewError::Corrupt {
+        let of_source = known.and_then(|known| self.readers.get(known)).ok_or_else(|| ViewError::Corrupt {
             view: P::NAME.to_owned(),
             reason: format!("{source} is parked, which it does not fold"),
         })?;
@@ -166,19 +166,26 @@ impl<P: Projection> Attempt<P> {
         // Those still passed over, from the first that stays parked.
         let (mut again, mut passed): (Option<ParkedEvent>, i64) = (None, 0);
         while let Some(records) = range.step(&*self.parts.log, reader.as_mut())? {
-            for record in records.iter().filter(|it| it.key.as_deref() == Some(parked.aggregate_id.as_bytes())) {
-                let event = fold::decode(decoder, &place, record).map_err(|unread| match unread {
+            for record in records.iter().filter(|it| self.concerns(it)) {
+                let found = fold::read(of_source, &place, record).map_err(|unread| match unread {
                     Unread::NotYet(reason) => ParkedError::NotYet(reason),
                     Unread::Stopped(reason) => ParkedError::Unreadable(reason),
                 })?;
-                if again.is_none() {
-                    again = self.take(source, &place, &event, &mut made);
+                for event in found.events().iter().filter(|event| event.aggregate_id == parked.aggregate_id) {
+                    if again.is_none() {
+                        again = self.take(source, &place, event, &mut made);
+                    }
+                    passed += i64::from(again.is_some());
                 }
-                passed += i64::from(again.is_some());
             }
         }
         made.batch.release(Release { parked, again, passed, skips: made.skipped.is_some() });
         Ok(made)
+    }
+
+    /// Whether the record may speak of the parked aggregate. One of outcomes speaks of many.
+    fn concerns(&self, record: &Record) -> bool {
+        self.shape.stream == Stream::Attempts || record.key.as_deref() == Some(self.parked.aggregate_id.as_bytes())
     }
 
     /// Folds one event; gives it as the one that the aggregate stays parked at if it is not folded.

@@ -1,32 +1,72 @@
-//! What a projection folds: the events of one aggregate, or of several.
+//! What a projection folds: the events of one aggregate, or of several, or its attempts.
 
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
 use crate::event::{EventHead, Recorded};
-use crate::log::Record;
+use crate::log::{Log, Record, Topic};
+use crate::position::Sequence;
 use crate::schema::{Codec, Data, DecodeError, Registry, SchemaError};
-use crate::topology::Topology;
+use crate::topology::{AggregateTopics, Topology};
 
 /// The events that a projection folds: those of an aggregate, `Account`, or of two or three,
-/// `(AccountRegistry, Account)`. Of several, the event is a [`OneOf2`] or a [`OneOf3`].
+/// `(AccountRegistry, Account)`; or, with [`Attempts<Account>`](super::Attempts), every command with its
+/// outcome. Of several aggregates, the event is a [`OneOf2`] or a [`OneOf3`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of events",
-    note = "a source is an aggregate, or a tuple of two or three aggregates"
+    note = "a source is an aggregate, a tuple of two or three aggregates, or the attempts of one"
 )]
 pub trait Source: sealed::Sealed + Sized + Send + Sync + 'static {
     /// An event of the source.
     type Event: Clone + std::fmt::Debug + Send + Sync + 'static;
 
+    /// Which topics of its aggregates it follows.
+    const STREAM: Stream = Stream::Events;
+
     /// The type names of its aggregates.
     fn aggregates() -> Vec<&'static str>;
 
+    /// What reads its records for a view, one for each aggregate, in their order.
+    #[doc(hidden)]
+    fn readers(
+        log: &Arc<dyn Log>,
+        registry: &Arc<dyn Registry>,
+        topology: &Topology,
+    ) -> Result<Vec<RecordReader<Self::Event>>, SchemaError>;
+}
+
+/// A source of events and nothing else: what sagas and invariants take in.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of events",
+    note = "a source of events is an aggregate, or a tuple of two or three aggregates"
+)]
+pub trait EventSource: Source {
     /// What reads its records, one for each aggregate, in their order.
     #[doc(hidden)]
     fn decoders(registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Vec<Decoder<Self::Event>>, SchemaError>;
 }
 
-mod sealed {
+/// What of an aggregate a view follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its events.
+    Events,
+    /// Its outcomes, with the commands that led to them.
+    Attempts,
+}
+
+impl Stream {
+    /// The topic that is followed.
+    #[must_use]
+    pub fn topic(self, topics: AggregateTopics) -> Topic {
+        match self {
+            Self::Events => topics.events,
+            Self::Attempts => topics.outcomes,
+        }
+    }
+}
+
+pub(super) mod sealed {
     pub trait Sealed {}
 }
 
@@ -35,6 +75,77 @@ mod sealed {
 pub struct Decoder<E>(Box<Decode<E>>);
 
 type Decode<E> = dyn Fn(&Record) -> Result<Recorded<E>, ReadError> + Send + Sync;
+
+/// Reads the records of one topic for a view.
+#[doc(hidden)]
+pub struct RecordReader<E>(Box<ReadRecord<E>>);
+
+type ReadRecord<E> = dyn Fn(&Record) -> Result<Found<E>, ReaderError> + Send + Sync;
+
+/// What a record holds.
+#[doc(hidden)]
+pub enum Found<E> {
+    /// An event, whose sequence and version follow on those before it.
+    Event(Recorded<E>),
+    /// The partition's sequence after some attempts, and the attempts, which change nothing else.
+    Attempts(Sequence, Vec<Recorded<E>>),
+}
+
+/// Why there is nothing to fold in a record.
+#[doc(hidden)]
+pub enum ReaderError {
+    /// It is not what it must be.
+    Record(ReadError),
+    /// What belongs to it cannot be read from the log yet.
+    Log(String),
+}
+
+impl From<ReadError> for ReaderError {
+    fn from(error: ReadError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl<E> Found<E> {
+    /// The partition's sequence after it.
+    pub(crate) const fn sequence(&self) -> Sequence {
+        match self {
+            Self::Event(event) => event.sequence,
+            Self::Attempts(sequence, _) => *sequence,
+        }
+    }
+
+    /// What is to be folded, in order.
+    pub(crate) fn events(&self) -> &[Recorded<E>] {
+        match self {
+            Self::Event(event) => std::slice::from_ref(event),
+            Self::Attempts(_, attempts) => attempts,
+        }
+    }
+}
+
+impl<E: 'static> RecordReader<E> {
+    pub(super) fn new(read: impl Fn(&Record) -> Result<Found<E>, ReaderError> + Send + Sync + 'static) -> Self {
+        Self(Box::new(read))
+    }
+
+    pub(crate) fn read(&self, record: &Record) -> Result<Found<E>, ReaderError> {
+        (self.0)(record)
+    }
+}
+
+impl<E: 'static> From<Decoder<E>> for RecordReader<E> {
+    fn from(decoder: Decoder<E>) -> Self {
+        Self::new(move |record| Ok(decoder.decode(record).map(Found::Event)?))
+    }
+}
+
+fn readers_of<S: EventSource>(
+    registry: &Arc<dyn Registry>,
+    topology: &Topology,
+) -> Result<Vec<RecordReader<S::Event>>, SchemaError> {
+    Ok(S::decoders(registry, topology)?.into_iter().map(RecordReader::from).collect())
+}
 
 /// Why a record is no event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +176,16 @@ impl<A: Aggregate> Source for A {
         vec![A::NAME]
     }
 
+    fn readers(
+        _: &Arc<dyn Log>,
+        registry: &Arc<dyn Registry>,
+        topology: &Topology,
+    ) -> Result<Vec<RecordReader<A::Event>>, SchemaError> {
+        readers_of::<Self>(registry, topology)
+    }
+}
+
+impl<A: Aggregate> EventSource for A {
     fn decoders(registry: &Arc<dyn Registry>, topology: &Topology) -> Result<Vec<Decoder<A::Event>>, SchemaError> {
         let topic = topology.aggregate(A::NAME).events;
         let namespace = format!("{}.{}", topology.app, A::NAME);
@@ -128,13 +249,23 @@ macro_rules! sources {
                 vec![$($aggregate::NAME),+]
             }
 
+            fn readers(
+                _: &Arc<dyn Log>,
+                registry: &Arc<dyn Registry>,
+                topology: &Topology,
+            ) -> Result<Vec<RecordReader<Self::Event>>, SchemaError> {
+                readers_of::<Self>(registry, topology)
+            }
+        }
+
+        impl<$($aggregate: Aggregate),+> EventSource for ($($aggregate),+) {
             fn decoders(
                 registry: &Arc<dyn Registry>,
                 topology: &Topology,
             ) -> Result<Vec<Decoder<Self::Event>>, SchemaError> {
                 let mut decoders = Vec::new();
                 $(
-                    for decoder in <$aggregate as Source>::decoders(registry, topology)? {
+                    for decoder in <$aggregate as EventSource>::decoders(registry, topology)? {
                         decoders.push(decoder.map($event::$branch));
                     }
                 )+

@@ -10,9 +10,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::{ShapeError, ViewError};
 use super::names::problem_of_name;
+use super::source::Stream;
 use super::value::ColumnType;
 use super::views::SourcePartition;
+use crate::log::TopicPartition;
 use crate::position::Partition;
+use crate::topology::Topology;
 
 /// The tables of a view.
 #[derive(Clone, Debug, Default)]
@@ -217,14 +220,16 @@ pub(crate) const COMPLETE_TO: &str = "complete_to";
 pub struct Shape {
     /// The view's name, its projection's.
     pub view: &'static str,
-    /// The aggregates whose events it folds.
+    /// The aggregates that it follows.
     pub sources: Vec<&'static str>,
+    /// What of them it follows.
+    pub stream: Stream,
     /// Its tables.
     pub tables: Vec<Table>,
 }
 
 impl Shape {
-    /// Checks the tables of a view.
+    /// Checks the tables of a view that follows events.
     pub fn check(view: &'static str, sources: Vec<&'static str>, tables: Tables) -> Result<Self, ShapeError> {
         let Tables(tables) = tables;
         let wrong = |table: &str, reason: String| ShapeError { view, table: table.to_owned(), reason };
@@ -245,13 +250,23 @@ impl Shape {
         if let Some(twice) = sources.iter().enumerate().find(|(place, name)| sources[..*place].contains(name)) {
             return Err(wrong("", format!("it folds {} twice", twice.1)));
         }
-        Ok(Self { view, sources, tables })
+        Ok(Self { view, sources, stream: Stream::Events, tables })
+    }
+
+    /// The partition of the topic that is followed for one of its sources.
+    #[must_use]
+    pub fn place(&self, topology: &Topology, source: SourcePartition) -> TopicPartition {
+        self.stream.topic(topology.aggregate(source.aggregate)).partition(source.partition)
     }
 
     /// The shape as text, the same for the same shape; indexes do not belong to it.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("fold {}\n", self.sources.join(", "));
+        let what = match self.stream {
+            Stream::Events => "",
+            Stream::Attempts => "attempts of ",
+        };
+        let mut text = format!("fold {what}{}\n", self.sources.join(", "));
         for table in &self.tables {
             let _ = write!(text, "{} {}:", table.kind.as_str(), table.name);
             for (what, columns) in [("key", &table.keys), ("", &table.facts), ("versioned", &table.versioned)] {

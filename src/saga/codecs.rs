@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::records::{StateControl, StateHead};
 use super::{Saga, SourceEvent};
 use crate::command::{DeadLetter, InboxInput};
-use crate::projection::{Decoder, Source};
+use crate::projection::{Decoder, EventSource, Source};
 use crate::schema::{Codec, RecordCodec, Registry, SchemaError};
 use crate::topology::{SagaTopics, Topology};
 

@@ -33,7 +33,7 @@ pub use settings::SagaSettings;
 use crate::aggregate::processor::ProcessorParts;
 use crate::event::Recorded;
 use crate::lane::{LaneError, Lanes};
-use crate::projection::Source;
+use crate::projection::{EventSource, Source};
 use crate::schema::Message;
 
 /// The events that a saga takes in.
@@ -53,7 +53,7 @@ pub trait Saga: Message + Default {
     /// Raise it when `react` or the state changes its meaning.
     const STATE: i32 = 1;
     /// Whose events it takes in: an aggregate, or a tuple of aggregates.
-    type Source: Source;
+    type Source: EventSource;
     /// Names a command under way, so that its outcome is known by it: an enum without fields, mostly.
     type Step: Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send + 'static;
 

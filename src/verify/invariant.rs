@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::event::Recorded;
 use crate::log::{Isolation, RangeReader, Reader, Record, TopicPartition};
 use crate::position::{Offset, Partition};
-use crate::projection::{Decoder, ReadError, Source};
+use crate::projection::{Decoder, EventSource, ReadError, Source};
 use crate::schema::{DecodeError, Registry};
 
 /// How many records of each partition are held at once.
@@ -35,7 +35,7 @@ pub trait Invariant: Default + Send + 'static {
     /// What it promises, in a sentence.
     const PROMISE: &'static str;
     /// Whose events it is about: an aggregate, or a tuple of aggregates.
-    type Source: Source;
+    type Source: EventSource;
 
     /// Whether everything that must come before this event has come. Without it events are ordered by their
     /// times alone, which the clocks of several brokers may tell differently.

@@ -14,11 +14,13 @@ use tokio::runtime::Handle;
 use super::report::{Findings, Place, Rule, ViewCounts};
 use super::rows::{Paging, difference, shown_key};
 use super::{Scope, VerifyError};
-use crate::log::{Isolation, RangeReader, Record, TopicPartition};
+use crate::event::Recorded;
+use crate::log::{Isolation, Log, LogError, RangeReader, Record, StallError};
 use crate::position::{Offset, Sequence};
 use crate::projection::{
-    Batch, Changes, Decoder, Events, Model, ParkedAggregate, Progress, Projection, ReadError, Reading, Shape, Source,
-    SourcePartition, StoredPosition, TableContents, TableKind, ViewError, Views, shape_of,
+    Batch, Changes, Events, Model, ParkedAggregate, Progress, Projection, ReadError, ReaderError, Reading,
+    RecordReader, Shape, Source, SourcePartition, StoredPosition, Stream, TableContents, TableKind, ViewError, Views,
+    shape_of,
 };
 use crate::schema::{DecodeError, Registry};
 
@@ -33,6 +35,8 @@ const MOST_PARKED: usize = 100_000;
 
 /// What the audit of a view works with, besides the log.
 pub struct Database<'a> {
+    /// The log, once more: what reads attempts keeps hold of it.
+    pub log: &'a Arc<dyn Log>,
     /// The views.
     pub views: &'a Views,
     /// Where their database is spoken to.
@@ -48,7 +52,7 @@ pub fn view<P: Projection>(
     projection: &P,
     findings: &mut Findings,
 ) -> Result<ViewCounts, VerifyError> {
-    let Database { views, runtime, registry } = on;
+    let Database { log, views, runtime, registry } = on;
     // A reading that is dropped gives its connection back, which takes a runtime.
     let _entered = runtime.enter();
     let mut counts = ViewCounts { view: P::NAME, ..ViewCounts::default() };
@@ -66,16 +70,16 @@ pub fn view<P: Projection>(
     let progress = reading.progress()[0].clone();
     let parked = runtime.block_on(views.store().parked(&shape, progress.generation, MOST_PARKED))?;
     (counts.parked, counts.partial) = (progress.parked, progress.partial);
-    if progress.partial || !is_whole(scope, &progress)? {
+    if progress.partial || !is_whole(scope, &shape, &progress)? {
         counts.partial = true;
         return Ok(counts);
     }
-    let decoders = P::Source::decoders(registry, scope.topology)?;
+    let readers = P::Source::readers(log, registry, scope.topology)?;
     let mut audit = ViewAudit {
         scope,
         projection,
         shape: shape.clone(),
-        decoders,
+        readers,
         parked: by_aggregate(&parked),
         runtime,
         reading: reading.as_mut(),
@@ -97,15 +101,15 @@ pub fn view<P: Projection>(
     Ok(counts)
 }
 
-/// Whether the log still holds every event that the view has folded.
-fn is_whole(scope: &Scope<'_>, progress: &Progress) -> Result<bool, VerifyError> {
-    let places: Vec<_> = progress.positions.iter().map(|position| events_of(scope, position.source)).collect();
+/// Whether the log still holds everything that the view has folded.
+fn is_whole(scope: &Scope<'_>, shape: &Shape, progress: &Progress) -> Result<bool, VerifyError> {
+    let mut places: Vec<_> = progress.positions.iter().map(|at| shape.place(scope.topology, at.source)).collect();
+    if shape.stream == Stream::Attempts {
+        let commands = |source: SourcePartition| scope.topology.aggregate(source.aggregate).commands;
+        places.extend(progress.positions.iter().map(|at| commands(at.source).partition(at.source.partition)));
+    }
     let bounds = scope.log.bounds(&places, Isolation::Uncommitted)?;
     Ok(bounds.iter().all(|bounds| bounds.low == Offset::ZERO))
-}
-
-fn events_of(scope: &Scope<'_>, source: SourcePartition) -> TopicPartition {
-    scope.topology.aggregate(source.aggregate).events.partition(source.partition)
 }
 
 /// From which offset on the events of an aggregate are passed over.
@@ -120,7 +124,7 @@ struct ViewAudit<'a, P: Projection> {
     projection: &'a P,
     shape: Arc<Shape>,
     /// One for each aggregate, in the order of the shape's sources.
-    decoders: Vec<Decoder<Events<P>>>,
+    readers: Vec<RecordReader<Events<P>>>,
     parked: Parked,
     runtime: &'a Handle,
     reading: &'a mut dyn Reading,
@@ -147,7 +151,7 @@ impl<P: Projection> ViewAudit<'_, P> {
 
     /// Folds the events of one partition, up to where the view is. What is wrong with them is said once.
     fn fold(&mut self, position: &StoredPosition, model: &mut Model, is_first: bool) -> Result<(), VerifyError> {
-        let place = events_of(self.scope, position.source);
+        let place = self.shape.place(self.scope.topology, position.source);
         let mut range = RangeReader::between(place.clone(), Offset::ZERO, position.next_offset, self.scope.stall);
         let mut reader = self.scope.log.reader()?;
         let mut batch = Batch::new(&self.shape);
@@ -188,28 +192,45 @@ impl<P: Projection> ViewAudit<'_, P> {
         batch: &mut Batch,
     ) -> Result<Result<Sequence, String>, VerifyError> {
         let place = self.shape.sources.iter().position(|aggregate| *aggregate == source.aggregate);
-        let Some(decoder) = place.and_then(|place| self.decoders.get(place)) else {
+        let Some(reader) = place.and_then(|place| self.readers.get(place)) else {
             return Ok(Err(format!("view {} does not fold events of {}", P::NAME, source.aggregate)));
         };
-        let event = match decoder.decode(record) {
-            Ok(event) => event,
-            Err(ReadError::Value(DecodeError::RegistryAway(reason))) => return Err(VerifyError::RegistryAway(reason)),
-            Err(ReadError::Value(reason)) => return Ok(Err(format!("this event cannot be read: {reason}"))),
-            Err(ReadError::Key) => return Ok(Err("this event has no readable key".to_owned())),
+        let found = match reader.read(record) {
+            Ok(found) => found,
+            Err(ReaderError::Record(ReadError::Value(DecodeError::RegistryAway(reason)))) => {
+                return Err(VerifyError::RegistryAway(reason));
+            }
+            Err(ReaderError::Record(ReadError::Value(reason))) => {
+                return Ok(Err(format!("this event cannot be read: {reason}")));
+            }
+            Err(ReaderError::Record(ReadError::Key)) => return Ok(Err("this event has no readable key".to_owned())),
+            Err(ReaderError::Log(reason)) => return Err(StallError::Log(LogError::Unavailable(reason)).into()),
         };
+        for event in found.events() {
+            if let Err(reason) = self.fold_event(source, event, batch) {
+                return Ok(Err(reason));
+            }
+        }
+        Ok(Ok(found.sequence()))
+    }
+
+    fn fold_event(
+        &self,
+        source: SourcePartition,
+        event: &Recorded<Events<P>>,
+        batch: &mut Batch,
+    ) -> Result<(), String> {
         let parked_from = self.parked.get(&(event.aggregate, event.aggregate_id.clone()));
-        if parked_from.is_some_and(|first| record.offset >= *first) {
-            return Ok(Ok(event.sequence));
+        if parked_from.is_some_and(|first| event.offset >= *first) {
+            return Ok(());
         }
         let mut changes = Changes::new();
-        let project = AssertUnwindSafe(|| self.projection.project(&event, &mut changes));
+        let project = AssertUnwindSafe(|| self.projection.project(event, &mut changes));
         if catch_unwind(project).is_err() {
-            return Ok(Err(format!(
-                "folding this event into view {} panics, and its aggregate is not parked",
-                P::NAME
-            )));
+            let view = P::NAME;
+            return Err(format!("folding this event into view {view} panics, and its aggregate is not parked"));
         }
-        Ok(batch.absorb(source, changes).map(|()| event.sequence).map_err(|error| error.to_string()))
+        batch.absorb(source, changes).map_err(|error| error.to_string())
     }
 
     /// Compares the tables of this slice with the rows.

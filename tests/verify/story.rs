@@ -184,6 +184,10 @@ impl World {
         DeadLetter::about(&record, DeadLetterCode::Undecodable, "no command".to_owned(), self.clock.now())
     }
 
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::new(self.log.clone())
+    }
+
     pub fn registry(&self) -> Arc<dyn Registry> {
         self.registry.clone()
     }

@@ -98,7 +98,8 @@ impl Viewed {
         self.runtime.block_on(self.views.store().apply(&self.batch)).expect("applied");
         let mut findings = Findings::default();
         let registry = self.world.registry();
-        let on = Database { views: &self.views, runtime: self.runtime.handle(), registry: &registry };
+        let log = self.world.log();
+        let on = Database { log: &log, views: &self.views, runtime: self.runtime.handle(), registry: &registry };
         let counts = verify::view(&self.world.scope(), &on, &Tallies, &mut findings).expect("audited");
         (Report::new(findings, Vec::new(), vec![counts.clone()], Vec::new()), counts)
     }
@@ -129,7 +130,8 @@ fn a_view_that_nobody_has_made_is_sound() {
     let views = viewed.runtime.block_on(Views::connect(&address, "test")).expect("connected");
     let mut findings = Findings::default();
     let registry = viewed.world.registry();
-    let on = Database { views: &views, runtime: viewed.runtime.handle(), registry: &registry };
+    let log = viewed.world.log();
+    let on = Database { log: &log, views: &views, runtime: viewed.runtime.handle(), registry: &registry };
     let counts = verify::view(&viewed.world.scope(), &on, &Tallies, &mut findings);
     assert_eq!((counts.expect("audited").rows, findings.violations().len()), (0, 0));
 }

@@ -112,8 +112,8 @@ async fn perform(args: &Args, session: &Session) -> CliResult<Report> {
 async fn figures(engine: &Arc<Engine>) -> CliResult<Option<(&'static str, Value)>> {
     let Some((name, fields)) = engine.app.demo.as_ref().and_then(|demo| demo.figures()) else { return Ok(None) };
     let query = engine.app.find_query(name)?;
-    let (of, sources) = (engine.clone(), query.sources().map_err(crate::projection::ViewError::from)?);
-    let at = blocking(move || of.ends_of(&sources)).await??;
+    let (of, shapes) = (engine.clone(), query.shapes().map_err(crate::projection::ViewError::from)?);
+    let at = blocking(move || of.ends_of(&shapes)).await??;
     let answer = query.ask(engine.views().await?, fields, &at, VIEWS_WAIT).await?;
     Ok(answer.answer.map(|answer| (name, answer)))
 }

@@ -244,7 +244,7 @@ impl<P: Projection> Rebuild<P> {
     }
 
     fn place(&self, source: SourcePartition) -> TopicPartition {
-        self.parts.topology.aggregate(source.aggregate).events.partition(source.partition)
+        self.shape.place(&self.parts.topology, source)
     }
 
     /// Folds each partition up to an offset, if it is not there yet; whether that was done before `until`.

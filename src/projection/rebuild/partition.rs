@@ -12,14 +12,16 @@ use tokio::runtime::Handle;
 
 use super::Told;
 use crate::clock;
-use crate::log::{RangeReader, Reader, Record, TopicPartition};
+use crate::log::{Isolation, RangeReader, Reader, Record, TopicPartition};
 use crate::position::Offset;
 use crate::projection::generations::Claim;
 use crate::projection::views::{Applied, Generation, StoredPosition, Views};
 use crate::projection::worker::fold::{Fold, Folded, PATIENCE};
 use crate::projection::worker::partition::At;
 use crate::projection::worker::{WorkerParts, WorkerSettings};
-use crate::projection::{Batch, ParkedAggregate, Projection, RebuildError, Shape, Source, SourcePartition, ViewError};
+use crate::projection::{
+    Batch, ParkedAggregate, Projection, RebuildError, Shape, Source, SourcePartition, Stream, ViewError,
+};
 
 /// A transaction holds about as many bytes of events.
 const LARGEST_BATCH: usize = 32 * 1024 * 1024;
@@ -68,9 +70,9 @@ impl<P: Projection> Builder<P> {
     }
 
     fn work(&self, waiting: &Mutex<VecDeque<Stretch>>, failed: &AtomicBool) -> Result<bool, RebuildError> {
-        let decoders = P::Source::decoders(&self.parts.registry, &self.parts.topology)?;
+        let readers = P::Source::readers(&self.parts.log, &self.parts.registry, &self.parts.topology)?;
         let clock = self.parts.clock.clone();
-        let mut fold = Fold::new(self.projection.clone(), decoders, &self.shape, clock, self.settings);
+        let mut fold = Fold::new(self.projection.clone(), readers, &self.shape, clock, self.settings);
         fold.set_generation(self.generation);
         let mut reader = self.parts.log.reader()?;
         loop {
@@ -99,7 +101,7 @@ impl<P: Projection> Builder<P> {
     ) -> Result<bool, RebuildError> {
         let (source, log) = (from.source, &*self.parts.log);
         let mut at = At::stored(&from);
-        let mut range = RangeReader::between(place.clone(), from.next_offset, until, PATIENCE);
+        let mut range = RangeReader::between(place.clone(), self.first_kept(&from, &place)?, until, PATIENCE);
         let (mut events, mut bytes) = (0, 0);
         while let Some(records) = range.step(log, reader)? {
             for record in &records {
@@ -121,6 +123,15 @@ impl<P: Projection> Builder<P> {
             }
         }
         Ok(true)
+    }
+
+    /// Attempts are not kept for ever: the view begins with the first that is.
+    fn first_kept(&self, from: &StoredPosition, place: &TopicPartition) -> Result<Offset, RebuildError> {
+        if self.shape.stream == Stream::Events {
+            return Ok(from.next_offset);
+        }
+        let bounds = self.parts.log.bounds(std::slice::from_ref(place), Isolation::Committed)?;
+        Ok(bounds[0].low.max(from.next_offset))
     }
 
     /// Writes what was folded since the last time.

@@ -74,8 +74,8 @@ pub async fn plan<P: Projection>(views: &Views, parts: &WorkerParts, target: &Ta
     }
     check_target(&shape, parts, target)?;
     let progress = views.store().progress(&shape).await?;
-    let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
-    let search = Search::<P> { log: parts.log.clone(), decoders, shape: Arc::new(shape) };
+    let readers = P::Source::readers(&parts.log, &parts.registry, &parts.topology)?;
+    let search = Search::<P> { log: parts.log.clone(), readers, shape: Arc::new(shape) };
     let empties = *target == Target::Earliest;
     let (generation, parts, target) = (progress.generation, parts.clone(), target.clone());
     let moves = move || moves(&search, &parts, &target, &progress.positions);
@@ -106,7 +106,7 @@ fn moves<P: Projection>(
     let now = parts.clock.now();
     let mut moves = Vec::new();
     for at in positions {
-        let place = parts.topology.aggregate(at.source.aggregate).events.partition(at.source.partition);
+        let place = search.shape.place(&parts.topology, at.source);
         let found = match target {
             Target::Earliest => Some((Offset::ZERO, Sequence::NONE)),
             Target::Latest => Some(latest(search, &*parts.log, at, &place)?),

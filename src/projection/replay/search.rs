@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::log::{Isolation, Log, LogError, Reader, Record, TopicPartition};
 use crate::position::{Offset, Sequence};
-use crate::projection::source::{Decoder, ReadError};
+use crate::projection::source::{ReadError, ReaderError, RecordReader};
 use crate::projection::{Events, Projection, ReplayError, Shape, SourcePartition, StopReason};
 
 const STEP: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ const ALL: usize = 8192;
 
 pub struct Search<P: Projection> {
     pub log: Arc<dyn Log>,
-    pub decoders: Vec<Decoder<Events<P>>>,
+    pub readers: Vec<RecordReader<Events<P>>>,
     pub shape: Arc<Shape>,
 }
 
@@ -84,15 +84,18 @@ impl<P: Projection> Search<P> {
         record: &Record,
     ) -> Result<Sequence, ReplayError> {
         let known = self.shape.sources.iter().position(|it| *it == source.aggregate);
-        let decoder = known.and_then(|known| self.decoders.get(known));
-        let decoder = decoder.ok_or_else(|| ReplayError::Target(format!("{place} is no topic of this projection")))?;
+        let reader = known.and_then(|known| self.readers.get(known));
+        let reader = reader.ok_or_else(|| ReplayError::Target(format!("{place} is no topic of this projection")))?;
         let (partition, offset) = (place.clone(), record.offset);
-        match decoder.decode(record) {
-            Ok(event) => Ok(event.sequence),
-            Err(ReadError::Key) => Err(ReplayError::Unreadable(StopReason::Key { partition, offset })),
-            Err(ReadError::Value(reason)) => {
+        match reader.read(record) {
+            Ok(found) => Ok(found.sequence()),
+            Err(ReaderError::Record(ReadError::Key)) => {
+                Err(ReplayError::Unreadable(StopReason::Key { partition, offset }))
+            }
+            Err(ReaderError::Record(ReadError::Value(reason))) => {
                 Err(ReplayError::Unreadable(StopReason::Undecodable { partition, offset, reason }))
             }
+            Err(ReaderError::Log(reason)) => Err(LogError::Unavailable(reason).into()),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::versions::LastVersions;
 use crate::clock::Clock;
 use crate::event::Recorded;
 use crate::log::{Record, TopicPartition};
-use crate::projection::source::{Decoder, ReadError};
+use crate::projection::source::{Found, ReadError, ReaderError, RecordReader};
 use crate::projection::{
     Advance, Batch, Changes, Events, Generation, ParkedAggregate, ParkedEvent, Projection, Shape, SourcePartition,
     StopReason,
@@ -43,7 +43,7 @@ pub enum Folded {
 pub struct Fold<P: Projection> {
     projection: P,
     /// One for each aggregate, in the order of the shape's sources.
-    decoders: Vec<Decoder<Events<P>>>,
+    readers: Vec<RecordReader<Events<P>>>,
     shape: Arc<Shape>,
     generation: Generation,
     clock: Clock,
@@ -57,14 +57,14 @@ pub struct Fold<P: Projection> {
 impl<P: Projection> Fold<P> {
     pub fn new(
         projection: P,
-        decoders: Vec<Decoder<Events<P>>>,
+        readers: Vec<RecordReader<Events<P>>>,
         shape: &Arc<Shape>,
         clock: Clock,
         settings: WorkerSettings,
     ) -> Self {
         Self {
             projection,
-            decoders,
+            readers,
             shape: shape.clone(),
             generation: Generation::FIRST,
             clock,
@@ -113,32 +113,36 @@ impl<P: Projection> Fold<P> {
     pub fn fold(&mut self, source: SourcePartition, place: &TopicPartition, at: &mut At, record: &Record) -> Folded {
         let offset = record.offset;
         let aggregate = self.shape.sources.iter().position(|it| *it == source.aggregate);
-        let Some(decoder) = aggregate.and_then(|aggregate| self.decoders.get(aggregate)) else {
+        let Some(reader) = aggregate.and_then(|aggregate| self.readers.get(aggregate)) else {
             return Folded::NotYet(format!("{place} is no topic of this projection"));
         };
-        let event = match decode(decoder, place, record) {
-            Ok(event) => event,
+        let found = match read(reader, place, record) {
+            Ok(found) => found,
             Err(Unread::NotYet(reason)) => return Folded::NotYet(reason),
             Err(Unread::Stopped(reason)) => return Folded::Stopped(reason),
         };
-        if let Err(reason) = self.check(place, at, &event) {
+        if let Err(reason) = self.check(place, at, &found) {
             return Folded::Stopped(reason);
         }
-        let span = trace::is_recorded(record.traceparent.as_ref()).then(|| span_of::<P>(record, &event));
-        let projected = {
-            let _entered = span.as_ref().map(Span::enter);
-            self.project(source, place, &event)
-        };
-        if let Err(reason) = projected {
-            return Folded::Stopped(reason);
+        for event in found.events() {
+            let span = trace::is_recorded(record.traceparent.as_ref()).then(|| span_of::<P>(record, event));
+            let projected = {
+                let _entered = span.as_ref().map(Span::enter);
+                self.project(source, place, event)
+            };
+            if let Err(reason) = projected {
+                return Folded::Stopped(reason);
+            }
+            self.measured.newest = self.measured.newest.max(event.occurred_at);
+            self.measured.spans.extend(span);
         }
-        (at.next, at.sequence) = (offset.next(), event.sequence);
-        self.measured.newest = self.measured.newest.max(event.occurred_at);
-        self.measured.spans.extend(span);
+        (at.next, at.sequence) = (offset.next(), found.sequence());
         Folded::Taken
     }
 
-    fn check(&mut self, place: &TopicPartition, at: &At, event: &Recorded<Events<P>>) -> Result<(), StopReason> {
+    /// Attempts change nothing by themselves, so their numbers need not follow.
+    fn check(&mut self, place: &TopicPartition, at: &At, found: &Found<Events<P>>) -> Result<(), StopReason> {
+        let Found::Event(event) = found else { return Ok(()) };
         let gap = |what, last, found| StopReason::Gap {
             partition: place.clone(),
             offset: event.offset,
@@ -199,7 +203,7 @@ impl<P: Projection> Fold<P> {
     }
 }
 
-/// Why a record gives no event.
+/// Why a record gives nothing to be folded.
 pub enum Unread {
     /// It cannot be read yet.
     NotYet(String),
@@ -207,19 +211,18 @@ pub enum Unread {
     Stopped(StopReason),
 }
 
-/// The event in a record.
-pub fn decode<E: 'static>(
-    decoder: &Decoder<E>,
-    place: &TopicPartition,
-    record: &Record,
-) -> Result<Recorded<E>, Unread> {
+/// What there is to be folded in a record.
+pub fn read<E: 'static>(reader: &RecordReader<E>, place: &TopicPartition, record: &Record) -> Result<Found<E>, Unread> {
     let (partition, offset) = (place.clone(), record.offset);
-    decoder.decode(record).map_err(|error| match error {
-        ReadError::Key => Unread::Stopped(StopReason::Key { partition, offset }),
-        ReadError::Value(reason) if reason.is_temporary() => {
+    reader.read(record).map_err(|error| match error {
+        ReaderError::Record(ReadError::Key) => Unread::Stopped(StopReason::Key { partition, offset }),
+        ReaderError::Record(ReadError::Value(reason)) if reason.is_temporary() => {
             Unread::NotYet(format!("{place} offset {offset}: {reason}"))
         }
-        ReadError::Value(reason) => Unread::Stopped(StopReason::Undecodable { partition, offset, reason }),
+        ReaderError::Record(ReadError::Value(reason)) => {
+            Unread::Stopped(StopReason::Undecodable { partition, offset, reason })
+        }
+        ReaderError::Log(reason) => Unread::NotYet(format!("{place} offset {offset}: {reason}")),
     })
 }
 

@@ -15,7 +15,7 @@ use super::{WorkerParts, WorkerSettings};
 use crate::clock;
 use crate::log::{Group, LogError, Member, Polled, Record, Topic, TopicPartition};
 use crate::position::Offset;
-use crate::projection::{Progress, Projection, SourcePartition, StopReason, ViewError, WorkerError};
+use crate::projection::{Progress, Projection, SourcePartition, StopReason, Stream, ViewError, WorkerError};
 
 const POLL: Duration = Duration::from_millis(100);
 /// A second eviction within this time is no accident.
@@ -50,7 +50,9 @@ impl<P: Projection> Follower<P> {
         control: Arc<Control>,
         queue: Queue,
     ) -> Self {
-        let topics = fold.shape().sources.iter().map(|&name| (parts.topology.aggregate(name).events, name)).collect();
+        let shape = fold.shape();
+        let topic = |name: &str| shape.stream.topic(parts.topology.aggregate(name));
+        let topics = shape.sources.iter().map(|&name| (topic(name), name)).collect();
         Self {
             fold,
             parts,
@@ -118,6 +120,9 @@ impl<P: Projection> Follower<P> {
                 Ok(polled) => {
                     self.control.set_status(|status| status.log = None);
                     self.take(member, polled)?;
+                }
+                Err(LogError::OutOfRange { partition, offset, low, .. }) if self.may_begin_at(offset, low) => {
+                    self.begin_at(member, &partition, low)?;
                 }
                 Err(LogError::OutOfRange { partition, offset, low, end }) => {
                     self.stop(member, StopReason::Lost { partition: partition.clone(), offset, low, end }, &partition)?;
@@ -323,6 +328,19 @@ impl<P: Projection> Follower<P> {
             owned.state = State::Starting { retry_at, asked: false };
         }
         paused
+    }
+
+    /// Attempts are not kept for ever: a new view of them begins with the first that is.
+    fn may_begin_at(&self, offset: Offset, low: Offset) -> bool {
+        self.fold.shape().stream == Stream::Attempts && offset < low
+    }
+
+    fn begin_at(&mut self, member: &mut dyn Member, place: &TopicPartition, low: Offset) -> Result<(), LogError> {
+        tracing::warn!(view = P::NAME, %place, offset = low.0, "attempts before this one are no longer kept");
+        let found = self.owned.iter_mut().find(|it| it.place == *place);
+        let Some(at) = found.and_then(Owned::running) else { return Ok(()) };
+        at.next = low;
+        resume(member, &[(place.clone(), low)])
     }
 
     fn stop(&mut self, member: &mut dyn Member, reason: StopReason, place: &TopicPartition) -> Result<(), LogError> {

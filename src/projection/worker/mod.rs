@@ -123,12 +123,12 @@ impl Worker {
         settings: WorkerSettings,
     ) -> Result<Self, WorkerError> {
         let shape = Arc::new(shape_of::<P>().map_err(super::ViewError::from)?);
-        let decoders = P::Source::decoders(&parts.registry, &parts.topology)?;
+        let readers = P::Source::readers(&parts.log, &parts.registry, &parts.topology)?;
         views.store().open(&shape, &shape.partitions(parts.topology.partitions)).await?;
 
         let control = Arc::new(Control::new(P::NAME));
         let (sender, reports, applier) = Applier::new(views.clone(), &shape, &control, parts.clock.clone(), settings);
-        let fold = Fold::new(projection, decoders, &shape, parts.clock.clone(), settings);
+        let fold = Fold::new(projection, readers, &shape, parts.clock.clone(), settings);
         let queue = Queue::new(control.clone(), sender, reports);
         let follower = Follower::new(fold, parts, settings, control.clone(), queue);
         let (end, ended) = oneshot::channel();

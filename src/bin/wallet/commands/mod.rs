@@ -1,0 +1,5 @@
+//! The wallet's own commands.
+
+mod history;
+
+pub use history::ShowHistory;
