@@ -376,12 +376,16 @@ mod tests {
     fn uses() -> Vec<(String, String, String, Vec<String>)> {
         let mut texts = Vec::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
-        let call = Regex::new(r#"(counter|gauge|histogram)!\(\s*"(headwater_\w+)"([^;)]*)"#).expect("a pattern");
+        let call = Regex::new(r#"(counter|gauge|histogram)!\(\s*"(headwater_\w+)""#).expect("a pattern");
         let label = Regex::new(r#""(\w+)"\s*=>"#).expect("a pattern");
         let mut uses = Vec::new();
         for (file, text) in texts {
             for found in call.captures_iter(&text) {
-                let labels = label.captures_iter(&found[3]).map(|label| label[1].to_owned()).collect();
+                // Up to the end of the statement, or to the next metric.
+                let rest = &text[found.get(0).map_or(0, |all| all.end())..];
+                let call = &rest[..rest.find(';').unwrap_or(rest.len())];
+                let call = &call[..call.find("metrics::").unwrap_or(call.len())];
+                let labels = label.captures_iter(call).map(|label| label[1].to_owned()).collect();
                 uses.push((file.clone(), found[1].to_owned(), found[2].to_owned(), labels));
             }
         }

@@ -45,7 +45,21 @@ pub(super) fn optional(name: &str, place: ParameterIn, description: &str, json: 
 
 /// The schemas that responses refer to.
 pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
-    let problem = json!({
+    let pending = json!({
+        "type": "object",
+        "required": ["outcome", "command_id"],
+        "properties": {
+            "outcome": {"type": "string", "enum": ["pending"]},
+            "command_id": {"type": "string", "format": "uuid"}
+        }
+    });
+    [("Problem", a_problem()), ("Accepted", an_acceptance()), ("Outcome", an_outcome()), ("Pending", pending)]
+        .map(|(name, json)| (name.to_owned(), schema(json)))
+        .into()
+}
+
+fn a_problem() -> Value {
+    json!({
         "type": "object",
         "description": "A problem, as RFC 9457 has it.",
         "required": ["type", "title", "status", "detail", "code"],
@@ -64,8 +78,11 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
             "version": {"type": "integer", "format": "int64", "description": "Where the aggregate stands."},
             "data": {"description": "What a refusal says besides."}
         }
-    });
-    let accepted = json!({
+    })
+}
+
+fn an_acceptance() -> Value {
+    json!({
         "type": "object",
         "required": ["outcome", "aggregate", "id", "command_id", "version", "position"],
         "properties": {
@@ -80,8 +97,11 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
             },
             "data": {"description": "What the aggregate answered."}
         }
-    });
-    let outcome = json!({
+    })
+}
+
+fn an_outcome() -> Value {
+    json!({
         "type": "object",
         "description": "What became of a command: accepted, refused by the domain, or failed.",
         "required": ["outcome", "aggregate", "id", "command_id"],
@@ -96,18 +116,7 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
             "message": {"type": "string"},
             "data": {}
         }
-    });
-    let pending = json!({
-        "type": "object",
-        "required": ["outcome", "command_id"],
-        "properties": {
-            "outcome": {"type": "string", "enum": ["pending"]},
-            "command_id": {"type": "string", "format": "uuid"}
-        }
-    });
-    [("Problem", problem), ("Accepted", accepted), ("Outcome", outcome), ("Pending", pending)]
-        .map(|(name, json)| (name.to_owned(), schema(json)))
-        .into()
+    })
 }
 
 /// A problem that is told nowhere else.
