@@ -211,7 +211,6 @@ impl Health {
 
     /// Keeps what was seen of the lanes of an aggregate's commands.
     pub(super) fn see_lanes(&self, aggregate: &str, partitions: BTreeMap<Partition, PartitionState>) {
-        measure(aggregate, &partitions);
         self.seen().lanes.insert(aggregate.to_owned(), partitions);
     }
 
@@ -232,6 +231,7 @@ impl RoleHealth {
             waits_for.push(Wait::Assignment);
         }
         waits_for.extend(partitions.iter().filter_map(|(partition, state)| wait_of(*partition, state)));
+        measure(role, name, &partitions);
         let live = !lanes.has_ended() && lanes.still_for() < STUCK;
         let owned = partitions.len();
         Self { role, name: name.to_owned(), group, live, partitions: owned, waits_for, view: None }
@@ -281,7 +281,7 @@ fn wait_of(partition: Partition, state: &PartitionState) -> Option<Wait> {
 
 /// Counts partitions by what they do, and how far restores are.
 #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
-fn measure(processor: &str, partitions: &BTreeMap<Partition, PartitionState>) {
+fn measure(kind: &'static str, processor: &str, partitions: &BTreeMap<Partition, PartitionState>) {
     let (mut counts, mut done, mut target) = ([0.0; 4], 0, 0);
     for state in partitions.values() {
         let kind = match state {
@@ -299,8 +299,8 @@ fn measure(processor: &str, partitions: &BTreeMap<Partition, PartitionState>) {
     }
     let of = processor.to_owned();
     for (state, count) in ["running", "restoring", "waiting", "stopped"].into_iter().zip(counts) {
-        metrics::gauge!("headwater_partitions", "processor" => of.clone(), "state" => state).set(count);
+        metrics::gauge!("headwater_partitions", "kind" => kind, "processor" => of.clone(), "state" => state).set(count);
     }
-    metrics::gauge!("headwater_restore_done_offsets", "processor" => of.clone()).set(done as f64);
-    metrics::gauge!("headwater_restore_target_offsets", "processor" => of).set(target as f64);
+    metrics::gauge!("headwater_restore_done_offsets", "kind" => kind, "processor" => of.clone()).set(done as f64);
+    metrics::gauge!("headwater_restore_target_offsets", "kind" => kind, "processor" => of).set(target as f64);
 }
