@@ -132,6 +132,11 @@ pub fn instant() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// Comes back after so long.
+pub async fn sleep(duration: std::time::Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// A new time-ordered id (UUID version 7): its first 48 bits say when it was made.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for randomness")]

@@ -38,7 +38,7 @@ pub use openapi::openapi;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use server::{Leaving, ServeError, Server};
 
-use crate::engine::{Calls, Engine, EngineError, Feeds};
+use crate::engine::{Calls, Engine, EngineError, Feeds, Judged};
 use crate::schema::SchemaError;
 use crate::settings::HttpSettings;
 use limits::Limits;
@@ -143,6 +143,17 @@ fn router(
         .layer(middleware::from_fn(observe::observed));
     // Neither bounded nor asked for a token: those who look after the process must have an answer.
     Ok(routes.merge(health::routes(calls.engine().health.clone())))
+}
+
+/// What became of a command, as a response: with an application's own routes as with the engine's.
+///
+/// # Errors
+/// The problem that an outcome is that was not accepted.
+pub fn respond(judged: &Judged) -> Result<Response, Problem> {
+    match Problem::of_outcome(judged) {
+        Some(problem) => Err(problem.with_header(headers::IDEMPOTENCY_KEY, headers::value(judged.command_id))),
+        None => Ok(commands::outcome(judged)),
+    }
 }
 
 impl From<PathRejection> for Problem {

@@ -6,4 +6,5 @@ mod command_line;
 mod library;
 #[path = "../bank/servers.rs"]
 mod servers;
+#[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
 mod world;

@@ -56,6 +56,11 @@ impl World {
         self.folder.path()
     }
 
+    /// Sets what every command from now on finds in its environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push(variable(name, value));
+    }
+
     /// A worker with all roles.
     pub fn start_worker(&mut self, arguments: &[&str]) {
         let arguments = [&["run"], arguments].concat();

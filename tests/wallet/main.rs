@@ -3,6 +3,7 @@
 //! them. `HEADWATER_TEST_REQUIRE=1` makes their absence a failure.
 
 mod history;
+mod http;
 #[path = "../bank/servers.rs"]
 mod servers;
 #[path = "../journal/world.rs"]

@@ -2,6 +2,7 @@
 
 mod amount;
 mod commands;
+mod http;
 mod ksuid;
 mod queries;
 mod views;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use headwater::App;
 
-use commands::ShowHistory;
+use commands::{Load, ShowHistory};
 use queries::{ReadBalance, ReadHistory, ReadTransactions};
 use views::{History, Transactions};
 use wallet::Wallet;
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
         .query::<ReadBalance>()
         .query::<ReadTransactions>()
         .query::<ReadHistory>()
+        .routes(http::routes)
         .command::<ShowHistory>()
+        .command::<Load>()
         .main()
 }

@@ -1,5 +1,7 @@
 //! The wallet's own commands.
 
 mod history;
+mod load;
 
 pub use history::ShowHistory;
+pub use load::Load;
