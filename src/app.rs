@@ -1,4 +1,4 @@
-//! An application: its aggregates, projections and queries, put together to one binary with every
+//! An application: its aggregates, sagas, projections and queries, put together to one binary with every
 //! role, the command line and all that belongs to it.
 
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use crate::engine::{self, Application, Calls, Demo, RoleError, Working};
 use crate::gateway::{self, Gateway, GatewayError, OwnRoutes, Router};
 use crate::projection::Projection;
 use crate::query::Query;
+use crate::saga::Saga;
 use crate::schema::SchemaError;
 use crate::settings::Settings;
 use crate::verify::Invariant;
@@ -20,7 +21,7 @@ const IN_FLIGHT: usize = 1000;
 /// An application.
 ///
 /// ```ignore
-/// App::new("bank").aggregate::<Account>().projection(Accounts).query::<AccountSummary>().main()
+/// App::new("bank").aggregate::<Account>().saga::<Transfer>().projection(Accounts).query::<AccountSummary>().main()
 /// ```
 #[must_use = "an application does nothing until `main` is called"]
 pub struct App {
@@ -45,6 +46,12 @@ impl App {
     /// With this projection.
     pub fn projection(mut self, projection: impl Projection) -> Self {
         self.application.projections.push(engine::projection(projection));
+        self
+    }
+
+    /// With this saga.
+    pub fn saga<S: Saga>(mut self) -> Self {
+        self.application.sagas.push(engine::saga::<S>());
         self
     }
 

@@ -18,6 +18,7 @@ mod query;
 mod rebuild;
 mod replay;
 mod run;
+mod sagas;
 mod schemas;
 mod send;
 mod session;
@@ -83,12 +84,14 @@ enum EngineCommand {
     Rebuild(rebuild::Args),
     /// Resets a view: shows what it would do, asks, then acts
     Replay(replay::Args),
+    /// The open instances of sagas; one of them; waking one
+    Sagas(sagas::Args),
     /// The schemas that this release writes, and what the registry says to them
     Schemas(schemas::Args),
 }
 
 /// An example for each command; `{bin}` is the application.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 16] = [
     ("demo", demo::EXAMPLES),
     ("replay", replay::EXAMPLES),
     ("rebuild", rebuild::EXAMPLES),
@@ -103,6 +106,7 @@ const EXAMPLES: [(&str, &str); 15] = [
     ("inspect", inspect::EXAMPLES),
     ("tail", tail::EXAMPLES),
     ("topics", topics::EXAMPLES),
+    ("sagas", sagas::EXAMPLES),
     ("schemas", schemas::EXAMPLES),
 ];
 
@@ -209,6 +213,7 @@ async fn dispatch(task: Task, session: &Session) -> CliResult {
         EngineCommand::Rebuild(args) => rebuild::run(args, session).await,
         EngineCommand::Replay(args) => replay::run(args, session).await,
         EngineCommand::Topics(args) => topics::run(args, session).await,
+        EngineCommand::Sagas(args) => sagas::run(args, session).await,
         EngineCommand::Schemas(args) => schemas::run(args, session).await,
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Args {
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum RoleName {
     Commands,
+    Sagas,
     Projections,
     Gateway,
 }
@@ -32,6 +33,7 @@ impl RoleName {
     const fn of_engine(self) -> Option<Role> {
         match self {
             Self::Commands => Some(Role::Commands),
+            Self::Sagas => Some(Role::Sagas),
             Self::Projections => Some(Role::Projections),
             Self::Gateway => None,
         }

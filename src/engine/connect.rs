@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::schemas::{self, Subject};
 use super::topics::{self, TopicState, TopicsError};
-use super::{AggregateGate, AggregateType, Application, BadInput, Health, suggest};
+use super::{AggregateGate, AggregateType, Application, BadInput, Health, SagaGate, suggest};
 use crate::aggregate::AttemptsRetention;
 use crate::clock::Clock;
 use crate::command::{Client, ClientError, Reply};
@@ -67,6 +67,8 @@ pub struct Engine {
     pub registry: Arc<dyn Registry>,
     /// Its aggregates, with their codecs.
     pub aggregates: Vec<Arc<dyn AggregateGate>>,
+    /// Its sagas, with their codecs.
+    pub sagas: Vec<Arc<dyn SagaGate>>,
     /// Where the log is.
     pub place: Place,
     /// How this process is.
@@ -84,6 +86,7 @@ impl Engine {
         let registry = open_registry(&settings, &log)?;
         let aggregates =
             app.aggregates.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
+        let sagas = app.sagas.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
         let engine = Self {
             app,
             settings,
@@ -92,6 +95,7 @@ impl Engine {
             log,
             registry,
             aggregates,
+            sagas,
             place,
             health: Health::default(),
             views: OnceCell::new(),
@@ -106,8 +110,9 @@ impl Engine {
 
     /// The topics that the application needs.
     pub fn topic_specs(&self) -> Vec<TopicSpec> {
-        let names: Vec<_> = self.aggregates.iter().map(|aggregate| aggregate.name()).collect();
-        let mut specs = self.topology.specs(&names, &[]);
+        let aggregates: Vec<_> = self.aggregates.iter().map(|aggregate| aggregate.name()).collect();
+        let sagas: Vec<_> = self.sagas.iter().map(|saga| saga.name()).collect();
+        let mut specs = self.topology.specs(&aggregates, &sagas);
         let forever =
             |aggregate: &&Arc<dyn AggregateType>| aggregate.attempts_retention() == AttemptsRetention::Forever;
         for aggregate in self.app.aggregates.iter().filter(forever) {
@@ -126,7 +131,8 @@ impl Engine {
 
     /// The schemas that this release writes.
     pub fn subjects(&self) -> Vec<Subject> {
-        let mut subjects: Vec<_> = self.aggregates.iter().flat_map(|aggregate| aggregate.subjects()).collect();
+        let of_aggregates = self.aggregates.iter().flat_map(|aggregate| aggregate.subjects());
+        let mut subjects: Vec<_> = of_aggregates.chain(self.sagas.iter().flat_map(|saga| saga.subjects())).collect();
         subjects.sort();
         subjects.dedup();
         subjects
@@ -148,6 +154,14 @@ impl Engine {
         self.aggregates.iter().find(|aggregate| aggregate.name() == name).ok_or_else(|| {
             let hint = suggest(name, self.aggregates.iter().map(|aggregate| aggregate.name()));
             BadInput::at("/aggregate", format!("there is no aggregate {name:?}{hint}"))
+        })
+    }
+
+    /// The saga of this name.
+    pub fn saga(&self, name: &str) -> Result<&Arc<dyn SagaGate>, BadInput> {
+        self.sagas.iter().find(|saga| saga.name() == name).ok_or_else(|| {
+            let hint = suggest(name, self.sagas.iter().map(|saga| saga.name()));
+            BadInput::at("/saga", format!("there is no saga {name:?}{hint}"))
         })
     }
 

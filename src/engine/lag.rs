@@ -1,5 +1,5 @@
-//! How far each group is behind: command processors by the offsets that they commit, projections by those
-//! that stand beside their rows.
+//! How far each group is behind: command processors and sagas by the offsets that they commit, projections
+//! by those that stand beside their rows.
 //!
 //! Offsets are sparse: markers of transactions take some too. Where only a few are left, they are looked
 //! at, so that a group that has nothing to do is not shown as behind.
@@ -63,18 +63,27 @@ impl Engine {
         let views = self.reached_by_views().await?;
         let engine = self.clone();
         tokio::task::spawn_blocking(move || {
-            let mut reached = engine.reached_by_commands()?;
+            let mut reached = engine.reached_by_lanes()?;
             reached.extend(views);
             engine.compare(reached)
         })
         .await?
     }
 
-    fn reached_by_commands(&self) -> Result<Vec<Reached>, LogError> {
-        let mut reached = Vec::new();
+    fn reached_by_lanes(&self) -> Result<Vec<Reached>, LogError> {
+        let mut groups = Vec::new();
         for aggregate in &self.aggregates {
-            let group = self.topology.command_group(aggregate.name());
-            let topic = &aggregate.topics().commands;
+            groups.push((self.topology.command_group(aggregate.name()), aggregate.topics().commands.clone()));
+        }
+        for saga in &self.sagas {
+            for source in saga.sources() {
+                let events = self.topology.aggregate(source).events;
+                groups.push((self.topology.router_group(saga.name(), source), events));
+            }
+            groups.push((self.topology.saga_group(saga.name()), saga.topics().inbox.clone()));
+        }
+        let mut reached = Vec::new();
+        for (group, topic) in groups {
             let places: Vec<TopicPartition> =
                 (0..self.topology.partitions).map(|number| topic.partition(Partition(number))).collect();
             let committed = self.log.committed(&group, &places)?;

@@ -15,6 +15,7 @@ mod feeds;
 pub mod health;
 mod input;
 mod instance;
+mod instances;
 mod invariant;
 mod lag;
 mod outcome;
@@ -24,6 +25,7 @@ mod query;
 mod readers;
 mod rebuild;
 mod roles;
+mod saga;
 mod scan;
 pub mod schemas;
 pub mod topics;
@@ -40,6 +42,7 @@ pub use events::{EventRow, EventsError, Fold};
 pub use feeds::{FeedError, FeedEvent, Feeds, Start, Subscription};
 pub use health::Health;
 pub use input::{BadInput, CommandInput, suggest};
+pub use instances::SagasError;
 pub use invariant::{InvariantType, of as invariant};
 pub use lag::{GroupLag, LagError};
 pub use outcome::{LookUp, LookUpError};
@@ -49,6 +52,7 @@ pub use query::{AskError, QueryType, of as query, pointer_of};
 pub use readers::ReadersError;
 pub use rebuild::{RebuildWish, Rebuilt};
 pub use roles::{Role, RoleError, Roles};
+pub use saga::{InstanceError, InstanceRow, SagaGate, SagaType, StepRow, of as saga};
 pub use scan::{Inspected, Until, scan};
 pub use working::{CatchUpError, Working};
 
@@ -58,6 +62,8 @@ pub struct Application {
     pub name: &'static str,
     /// Its aggregates.
     pub aggregates: Vec<Arc<dyn AggregateType>>,
+    /// Its sagas.
+    pub sagas: Vec<Arc<dyn SagaType>>,
     /// Its projections.
     pub projections: Vec<Arc<dyn ProjectionType>>,
     /// Its queries.
@@ -75,6 +81,7 @@ impl Application {
         Self {
             name,
             aggregates: Vec::new(),
+            sagas: Vec::new(),
             projections: Vec::new(),
             queries: Vec::new(),
             invariants: Vec::new(),

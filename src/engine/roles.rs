@@ -22,13 +22,15 @@ use crate::projection::worker::{Pulse, Worker};
 pub enum Role {
     /// Judges commands.
     Commands,
+    /// Runs the instances of sagas.
+    Sagas,
     /// Folds events into views.
     Projections,
 }
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 2] = [Self::Commands, Self::Projections];
+    pub const ALL: [Self; 3] = [Self::Commands, Self::Sagas, Self::Projections];
 }
 
 /// Why a worker ended, or did not start.
@@ -45,6 +47,14 @@ pub enum RoleError {
     Commands {
         /// The aggregate.
         aggregate: &'static str,
+        /// Why it ended.
+        source: LaneError,
+    },
+    /// A saga.
+    #[error("saga {saga}: {source}")]
+    Sagas {
+        /// The saga.
+        saga: &'static str,
         /// Why it ended.
         source: LaneError,
     },
@@ -66,10 +76,18 @@ pub enum RoleError {
 
 /// Running workers. Dropping them stops them.
 pub struct Roles {
-    processors: Vec<(&'static str, Lanes)>,
+    processors: Vec<Running>,
     workers: Vec<RunningWorker>,
     /// Kept until the last worker has left.
     instance: Instance,
+}
+
+/// The lanes of an aggregate's commands or of a saga.
+struct Running {
+    /// The aggregate or the saga.
+    name: &'static str,
+    lanes: Lanes,
+    failed: Box<dyn FnOnce(LaneError) -> RoleError + Send>,
 }
 
 /// A projection worker, watched by a task that ends when it has ended.
@@ -114,10 +132,8 @@ impl Roles {
         if roles.contains(&Role::Projections) {
             running.start_projections(engine).await?;
         }
-        if roles.contains(&Role::Commands) {
-            let (of, instance) = (engine.clone(), running.instance.name().to_owned());
-            running.processors = tokio::task::spawn_blocking(move || start_commands(&of, &instance)).await??;
-        }
+        let (of, roles, instance) = (engine.clone(), roles.to_vec(), running.instance.name().to_owned());
+        running.processors = tokio::task::spawn_blocking(move || start_processors(&of, &roles, &instance)).await??;
         Ok(running)
     }
 
@@ -136,16 +152,18 @@ impl Roles {
     /// Whether a worker has ended, which it only does by itself when it cannot go on.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let processor_ended = self.processors.iter().any(|(_, processor)| processor.has_ended());
+        let processor_ended = self.processors.iter().any(|running| running.lanes.has_ended());
         processor_ended || self.workers.iter().any(|worker| worker.ended.is_finished())
     }
 
     /// Looks at all of them, for those who ask how this process is.
     pub fn look(&self, engine: &Engine) {
         let (topology, mut roles) = (&engine.topology, Vec::new());
-        for (aggregate, lanes) in &self.processors {
-            engine.health.see_lanes(aggregate, lanes.partitions());
-            roles.push(RoleHealth::of_lanes("commands", aggregate, topology.command_group(aggregate), lanes));
+        for Running { name, lanes, .. } in &self.processors {
+            if lanes.kind() == "commands" {
+                engine.health.see_lanes(name, lanes.partitions());
+            }
+            roles.push(RoleHealth::of_lanes(name, lanes));
         }
         for RunningWorker { view, pulse, ended, .. } in &self.workers {
             let group = topology.projection_group(view);
@@ -157,8 +175,8 @@ impl Roles {
     /// Finishes what is under way, leaves the groups, and says the first error.
     pub async fn stop(self) -> Result<(), RoleError> {
         let Self { processors, workers, instance } = self;
-        for (_, processor) in &processors {
-            processor.stop();
+        for running in &processors {
+            running.lanes.stop();
         }
         let mut ended = Vec::new();
         for RunningWorker { stop, ended: watching, .. } in workers {
@@ -176,11 +194,10 @@ impl Roles {
     }
 }
 
-fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, Lanes)>, RoleError> {
+fn start_processors(engine: &Engine, roles: &[Role], instance: &str) -> Result<Vec<Running>, RoleError> {
     let mut targets = HandOffTargets::new(engine.topology.partitions);
-    for aggregate in &engine.aggregates {
-        aggregate.add_to(&mut targets);
-    }
+    engine.aggregates.iter().for_each(|aggregate| aggregate.add_to(&mut targets));
+    engine.sagas.iter().for_each(|saga| saga.add_to(&mut targets));
     let parts = ProcessorParts {
         log: engine.log.clone(),
         topology: engine.topology.clone(),
@@ -193,18 +210,29 @@ fn start_commands(engine: &Engine, instance: &str) -> Result<Vec<(&'static str, 
         instance: instance.to_owned(),
     };
     let mut processors = Vec::new();
-    for aggregate in &engine.aggregates {
-        let name = aggregate.name();
-        let started = aggregate.start(&parts);
-        processors.push((name, started.map_err(|source| RoleError::Commands { aggregate: name, source })?));
+    if roles.contains(&Role::Commands) {
+        for gate in &engine.aggregates {
+            let aggregate = gate.name();
+            let failed = move |source| RoleError::Commands { aggregate, source };
+            let lanes = gate.start(&parts).map_err(failed)?;
+            processors.push(Running { name: aggregate, lanes, failed: Box::new(failed) });
+        }
+    }
+    if roles.contains(&Role::Sagas) {
+        for gate in &engine.sagas {
+            let saga = gate.name();
+            let failed = move |source| RoleError::Sagas { saga, source };
+            let started = gate.start(&parts, &engine.settings.saga).map_err(failed)?;
+            processors.extend(started.into_iter().map(|lanes| Running { name: saga, lanes, failed: Box::new(failed) }));
+        }
     }
     Ok(processors)
 }
 
-fn join(processors: Vec<(&'static str, Lanes)>) -> Result<(), RoleError> {
+fn join(processors: Vec<Running>) -> Result<(), RoleError> {
     let mut first = Ok(());
-    for (aggregate, processor) in processors {
-        first = first.and(processor.join().map_err(|source| RoleError::Commands { aggregate, source }));
+    for Running { lanes, failed, .. } in processors {
+        first = first.and(lanes.join().map_err(failed));
     }
     first
 }

@@ -70,6 +70,8 @@ pub(crate) struct LaneParts {
 /// Running lanes of one kind in this process. Dropping them stops them.
 #[derive(Debug)]
 pub struct Lanes {
+    kind: &'static str,
+    group: String,
     threads: Vec<JoinHandle<Result<(), LaneError>>>,
     stop: Arc<AtomicBool>,
     states: PartitionStates,
@@ -83,7 +85,9 @@ impl Lanes {
     /// If the log is away, or does not let this process join.
     pub(crate) fn start<P: Processor>(parts: &LaneParts, processor: impl Fn() -> P) -> Result<Self, LaneError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut lanes = Self { threads: Vec::new(), stop, states: PartitionStates::default(), pulses: Vec::new() };
+        let (kind, group) = (P::KIND, parts.group.clone());
+        let (threads, states, pulses) = (Vec::new(), PartitionStates::default(), Vec::new());
+        let mut lanes = Self { kind, group, threads, stop, states, pulses };
         for number in 0..parts.settings.lanes {
             // Should one fail, dropping `lanes` stops those before it.
             let pulse = Pulse::new();
@@ -113,6 +117,18 @@ impl Lanes {
             ended
         };
         Ok(std::thread::Builder::new().name(name).spawn(run)?)
+    }
+
+    /// What they do: `commands`, `router` or `saga`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Their consumer group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
     }
 
     /// What each partition owned here is doing.

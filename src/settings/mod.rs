@@ -28,6 +28,7 @@ pub use telemetry::TelemetrySettings;
 
 use crate::aggregate::processor::ProcessorSettings;
 use crate::log::kafka::KafkaSettings;
+use crate::saga::SagaSettings;
 use crate::topology::Topology;
 
 /// All settings.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How commands are judged.
     pub processor: ProcessorSettings,
+    /// How sagas run.
+    pub saga: SagaSettings,
     /// What a process tells of itself.
     pub telemetry: TelemetrySettings,
     /// Where a worker without a gateway is asked how it is.

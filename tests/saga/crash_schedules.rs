@@ -10,10 +10,11 @@ use crate::purse::{Approve, Command, Event, Fill, Lock, Received, Send, Sent, Ta
 use crate::world::World;
 
 const FILLED: i64 = 1_000_000;
-const LOADED: usize = 16;
+/// How many sagas that begins.
+pub const LOADED: usize = 16;
 
 /// Sagas of every kind: accepted, refused and taken back, approved in time, and not.
-fn load(world: &World) {
+pub fn load(world: &World) {
     world.send("locked", Lock {});
     for number in 0..LOADED {
         let from = format!("p{}", number % 4);
@@ -35,7 +36,7 @@ fn load(world: &World) {
 }
 
 /// Whether all went as it must, whatever happened on the way.
-fn check(world: &World) -> Result<(), String> {
+pub fn check(world: &World) -> Result<(), String> {
     let mut ends: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
     let mut balance = 0;
     for (_, event) in world.events() {

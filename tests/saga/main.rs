@@ -1,7 +1,9 @@
-//! Sagas: as pure functions, and on the embedded log.
+//! Sagas: as pure functions, on the embedded log, on Kafka, and in an application.
 
+mod application;
 mod crash_schedules;
 mod purse;
+mod real;
 mod running;
 mod stories;
 mod world;

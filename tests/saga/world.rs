@@ -47,14 +47,18 @@ impl Process {
 
 impl World {
     pub fn new() -> Self {
+        Self::on(Arc::new(EmbeddedLog::in_memory(Clock::system()).expect("a log")), "test")
+    }
+
+    /// On a log that may hold others, under a name of its own.
+    pub fn on(log: Arc<dyn Log>, app: &str) -> Self {
         let topology = Topology {
-            app: "test".to_owned(),
+            app: app.to_owned(),
             partitions: 3,
             reply_partitions: 1,
             command_retention: Duration::from_hours(1),
             reply_retention: Duration::from_hours(1),
         };
-        let log: Arc<dyn Log> = Arc::new(EmbeddedLog::in_memory(Clock::system()).expect("a log"));
         log.create(&topology.specs(&["purse"], &["delivery"])).expect("topics");
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let purses = Codecs::<Purse>::new(&registry, &topology).expect("codecs");

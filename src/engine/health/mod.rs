@@ -60,7 +60,7 @@ pub struct Report {
 /// How a role is.
 #[derive(Clone, Debug, Serialize)]
 pub struct RoleHealth {
-    /// `commands`, `projections` or another.
+    /// `commands`, `router`, `saga`, `projections` or another.
     pub role: &'static str,
     /// The aggregate or the view.
     pub name: String,
@@ -224,7 +224,8 @@ impl Health {
 }
 
 impl RoleHealth {
-    pub(super) fn of_lanes(role: &'static str, name: &str, group: String, lanes: &Lanes) -> Self {
+    pub(super) fn of_lanes(name: &str, lanes: &Lanes) -> Self {
+        let (role, group) = (lanes.kind(), lanes.group().to_owned());
         let partitions = lanes.partitions();
         let mut waits_for = Vec::new();
         if !lanes.has_joined() {
