@@ -6,4 +6,6 @@ mod foreign_consumer;
 mod movements;
 mod real_movements;
 mod servers;
+mod teller;
+mod together;
 mod world;

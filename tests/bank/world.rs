@@ -169,6 +169,12 @@ impl Running {
         output
     }
 
+    /// Waits for its end: whether it succeeded, and what it wrote to standard output and standard error.
+    pub fn end_as_it_may(self) -> (bool, String, String) {
+        let Ended { status, output, errors } = self.end();
+        (status.success(), output, errors)
+    }
+
     fn end(mut self) -> Ended {
         drop(self.input.take());
         let deadline = headwater::clock::instant() + PATIENCE;

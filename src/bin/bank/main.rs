@@ -14,6 +14,7 @@ mod registry;
 mod released;
 #[cfg(test)]
 mod sagas;
+mod teller;
 mod values;
 #[cfg(test)]
 mod world;
@@ -28,6 +29,7 @@ use demo::DemoLoad;
 use projections::{Accounts, Ledger};
 use queries::{AccountLedger, AccountSummary, AccountsList, BankStats};
 use registry::AccountRegistry;
+use teller::Teller;
 
 /// Commands are judged a quarter cheaper than with the system's.
 #[global_allocator]
@@ -47,6 +49,7 @@ fn bank() -> App {
         .query::<AccountSummary>()
         .query::<AccountLedger>()
         .query::<BankStats>()
+        .command::<Teller>()
         .invariant::<Conservation>()
         .demo(DemoLoad)
 }
