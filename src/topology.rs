@@ -176,6 +176,12 @@ impl Topology {
         format!("{}.{saga}.inbox", self.app)
     }
 
+    /// The consumer group that shares the partitions of the replies out among gateways.
+    #[must_use]
+    pub fn replies_group(&self) -> String {
+        format!("{}.replies", self.app)
+    }
+
     /// The consumer group that shares out a projection's partitions.
     #[must_use]
     pub fn projection_group(&self, projection: &str) -> String {

@@ -19,7 +19,7 @@ use super::{BadInput, CommandInput, Engine, EngineError, PrepareError};
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::{Answer as OutcomeAnswer, Client, ClientError, Outcome};
-use crate::position::{Position, Version};
+use crate::position::{Partition, Position, Version};
 use crate::query::{Answer, Query, QueryError};
 use crate::schema::SchemaError;
 
@@ -130,19 +130,35 @@ impl Judged {
 impl Calls {
     /// Makes ready to send at most `in_flight` commands at once.
     pub async fn open(engine: &Arc<Engine>, in_flight: usize) -> Result<Self, EngineError> {
+        Self::opened(engine, move |engine| engine.client(in_flight)).await
+    }
+
+    /// The same for a process that sends commands as long as it lives: it has a partition of the replies of
+    /// its own.
+    pub async fn open_for_long(engine: &Arc<Engine>, in_flight: usize) -> Result<Self, EngineError> {
+        Self::opened(engine, move |engine| engine.client_with_own_replies(in_flight)).await
+    }
+
+    async fn opened(
+        engine: &Arc<Engine>,
+        client: impl FnOnce(&Engine) -> Result<Client, EngineError> + Send + 'static,
+    ) -> Result<Self, EngineError> {
         let of = engine.clone();
         let opened = tokio::task::spawn_blocking(move || {
             for aggregate in &of.aggregates {
                 aggregate.warm()?;
             }
-            of.client(in_flight)
+            client(&of)
         });
         let client = opened.await.map_err(|error| crate::log::LogError::Fatal(error.to_string()))??;
-        Ok(Self {
-            engine: engine.clone(),
-            client: Arc::new(client),
-            readers: Arc::new(Readers::new(engine.log.clone())),
-        })
+        let readers = Readers::new(engine.log.clone());
+        Ok(Self { engine: engine.clone(), client: Arc::new(client), readers: Arc::new(readers) })
+    }
+
+    /// Where commands ask for their replies now.
+    #[must_use]
+    pub fn replies_partition(&self) -> Partition {
+        Partition(self.client.reply_to().partition)
     }
 
     /// Lets go of the log, if this is the last clone: nothing of it is under way any more when this comes back.

@@ -181,10 +181,25 @@ impl Engine {
     /// A client with so many commands under way at most. Blocks.
     pub fn client(&self, in_flight: usize) -> Result<Client, EngineError> {
         let replies = RecordCodec::<Reply>::new(self.registry.clone(), self.topology.replies().as_str())?;
-        Client::open(&self.log, &self.topology, replies, in_flight).map_err(|error| match error {
-            ClientError::Log(error) => error.into(),
-            other => LogError::Fatal(other.to_string()).into(),
-        })
+        Client::open(&self.log, &self.topology, replies, in_flight).map_err(not_opened)
+    }
+
+    /// The same with a partition of the replies of its own, as soon as one is to be had. Who goes through
+    /// another process to an embedded log is in no group, and shares one. Blocks.
+    pub fn client_with_own_replies(&self, in_flight: usize) -> Result<Client, EngineError> {
+        let mut client = self.client(in_flight)?;
+        if self.place == Place::Served {
+            return Ok(client);
+        }
+        client.claim_replies(&self.log, &self.topology).map_err(not_opened)?;
+        Ok(client)
+    }
+}
+
+fn not_opened(error: ClientError) -> EngineError {
+    match error {
+        ClientError::Log(error) => error.into(),
+        other => LogError::Fatal(other.to_string()).into(),
     }
 }
 

@@ -86,7 +86,7 @@ impl Gateway {
     /// Starts it, with the application's own routes.
     pub async fn start(engine: &Arc<Engine>, own: Option<OwnRoutes>) -> Result<Self, GatewayError> {
         let settings = &engine.settings.http;
-        let calls = Calls::open(engine, settings.in_flight).await?;
+        let calls = Calls::open_for_long(engine, settings.in_flight).await?;
         let leaving = Leaving::default();
         let router = router(&calls, settings, leaving.clone(), own)?;
         let server = Server::start(settings, router, leaving).await?;
@@ -109,6 +109,7 @@ impl Gateway {
     /// Finishes what is under way, and leaves.
     pub async fn stop(self) {
         self.server.stop().await;
+        self.calls.close().await;
     }
 }
 

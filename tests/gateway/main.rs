@@ -4,6 +4,7 @@ mod calls;
 mod commands;
 mod outcomes;
 mod queries;
+mod replies;
 mod sample;
 mod served;
 mod streams;

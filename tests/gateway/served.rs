@@ -25,6 +25,24 @@ pub struct Served {
     _folder: Option<TempDir>,
 }
 
+/// One more gateway of a shop.
+pub struct Beside {
+    pub base: String,
+    pub gateway: Gateway,
+    client: Client,
+}
+
+impl Beside {
+    pub async fn of(served: &Served) -> Self {
+        let gateway = served.shop.serve().await.expect("served");
+        Self { base: format!("http://{}", gateway.address()), gateway, client: served.client.clone() }
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.base)).timeout(PATIENCE).json(body)
+    }
+}
+
 /// What was answered.
 #[derive(Debug)]
 pub struct Answered {

@@ -2,7 +2,9 @@
 //!
 //! A command goes to the partition of its aggregate's id and asks for its outcome on one partition of
 //! the replies topic, which the client follows from an offset that it resolved *before* its first
-//! command; so no reply can be missed. Replies to others on that partition are passed over.
+//! command; so no reply can be missed. Replies to others on that partition are passed over. A client that
+//! [claims](Client::claim_replies) a partition of its own moves there; replies that it asked for before are
+//! still heard where it was.
 //!
 //! What it promises: commands [submitted](Client::submit) one after the other reach the log in that
 //! order, and those after one that was not acknowledged are held back where that [matters](Client::order);
@@ -11,9 +13,10 @@
 //! that there is none. An [unknown](ClientError::Unknown) end is no refusal: the same
 //! command under the same id may be sent again, and has the outcome of the first.
 //!
-//! It never blocks a tokio thread: two threads of its own talk to the log, and a waiting command is
+//! It never blocks a tokio thread: threads of its own talk to the log, and a waiting command is
 //! woken by its reply, not by a timer.
 
+mod claim;
 mod inbox;
 mod outbox;
 mod pending;
@@ -28,13 +31,14 @@ use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use self::claim::Claim;
 use self::inbox::Inbox;
 use self::outbox::Letter;
 pub use self::pending::Pending;
 use self::waiters::{Key, Shared};
 use super::{Outcome, Reply, ReplyTo};
 use crate::clock;
-use crate::log::{Isolation, Log, LogError, Outgoing, Topic};
+use crate::log::{Group, Log, LogError, Outgoing, Topic};
 use crate::position::Partition;
 use crate::schema::RecordCodec;
 use crate::topology::{Topology, partition_of};
@@ -125,7 +129,7 @@ pub struct EncodedCommand {
 
 /// Sends commands and waits for their outcomes.
 pub struct Client {
-    reply_to: ReplyTo,
+    replies: Topic,
     partitions: i32,
     in_flight: usize,
     permits: Arc<Semaphore>,
@@ -148,18 +152,9 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let count = u64::from(topology.reply_partitions.unsigned_abs()).max(1);
         let partition = Partition(i32::try_from(clock::random() % count).unwrap_or(0));
-        let place = topology.replies().partition(partition);
-        let start = log.bounds(std::slice::from_ref(&place), Isolation::Uncommitted)?[0].end;
-        let mut reader = log.reader()?;
-        reader.follow(&[(place.clone(), start)])?;
+        let shared = Arc::new(Shared::new(partition));
+        let inbox = Inbox::open(log, topology.replies(), replies, shared.clone())?;
         let sender = log.sender()?;
-        let reply_to = ReplyTo {
-            topic: place.topic.as_str().to_owned(),
-            partition: partition.0,
-            key: clock::new_id().simple().to_string(),
-        };
-        let shared = Arc::new(Shared::default());
-        let inbox = Inbox::new(reader, place, start, reply_to.key.clone(), replies, shared.clone());
         let (outbox, letters) = crossbeam_channel::bounded(in_flight);
         let posting = shared.clone();
         let threads = vec![
@@ -168,13 +163,25 @@ impl Client {
         ];
         let permits = Arc::new(Semaphore::new(in_flight));
         let outbox = Some(outbox);
-        Ok(Self { reply_to, partitions: topology.partitions, in_flight, permits, outbox, shared, threads })
+        let (replies, partitions) = (topology.replies(), topology.partitions);
+        Ok(Self { replies, partitions, in_flight, permits, outbox, shared, threads })
+    }
+
+    /// Claims a partition of the replies for this client alone, among all that do so: for a client that
+    /// lives long and has many commands under way. Until it has one, and where there are fewer partitions
+    /// than clients, it shares one with others. Blocks.
+    pub fn claim_replies(&mut self, log: &Arc<dyn Log>, topology: &Topology) -> Result<(), ClientError> {
+        let group = Group { name: topology.replies_group(), instance: None, topics: vec![self.replies.clone()] };
+        let claim = Claim::new(log.join(&group)?, self.shared.clone());
+        self.threads.push(spawn("claim", move || claim.run())?);
+        Ok(())
     }
 
     /// Where a command of this client is to ask for its reply.
     #[must_use]
     pub fn reply_to(&self) -> ReplyTo {
-        self.reply_to.clone()
+        let topic = self.replies.as_str().to_owned();
+        ReplyTo { topic, partition: self.shared.reply_at().0, key: self.shared.key().to_owned() }
     }
 
     /// Sends a command and waits for its outcome.

@@ -1,7 +1,7 @@
 //! Everyone who waits for an outcome.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,9 +57,46 @@ pub(super) struct Shared {
     order: AtomicU64,
     broken: OnceLock<String>,
     traffic: Mutex<Traffic>,
+    /// The partition on which replies are asked for, and the one on which they are to be.
+    reply_at: AtomicI32,
+    wanted: AtomicI32,
+    /// Tells this client's replies from others'.
+    key: String,
 }
 
 impl Shared {
+    /// Asks for replies on this partition, under a key that nobody else has.
+    pub fn new(reply_at: Partition) -> Self {
+        let key = clock::new_id().simple().to_string();
+        Self { reply_at: reply_at.0.into(), wanted: reply_at.0.into(), key, ..Self::default() }
+    }
+
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub fn reply_at(&self) -> Partition {
+        Partition(self.reply_at.load(Ordering::Acquire))
+    }
+
+    pub fn wanted(&self) -> Partition {
+        Partition(self.wanted.load(Ordering::Acquire))
+    }
+
+    /// The claiming thread's part; the reading thread goes there first.
+    pub fn want_replies_at(&self, partition: Partition) {
+        self.wanted.store(partition.0, Ordering::Release);
+    }
+
+    pub fn ask_for_replies_at(&self, partition: Partition) {
+        self.reply_at.store(partition.0, Ordering::Release);
+    }
+
+    /// Whether a reply is still waited for on this partition.
+    pub fn waits_at(&self, partition: Partition) -> bool {
+        self.waiters().keys().any(|key| key.reply_at == Some(partition))
+    }
+
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         // Nothing panics under this lock, and a map of senders is whole after each step.
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
