@@ -15,9 +15,6 @@ use super::resolution::EnvelopeResolution;
 use super::wire::{self, Wire, Written};
 use super::{DecodeError, Head, Message, MessageSchema, Never, SchemaError, json};
 
-/// Room for a small message, so that most are written without growing.
-const CAPACITY_BYTES: usize = 256;
-
 /// Reads and writes the values of one topic: envelopes of head `H` around messages `D` of an aggregate
 /// or `E` of the engine.
 ///
@@ -110,9 +107,7 @@ impl<H: Head, D: Message, E: Message> Codec<H, D, E> {
 
     /// A value as bytes.
     pub fn encode(&self, head: &H, data: Data<&D, &E>) -> Result<Bytes, SchemaError> {
-        let mut out = self.wire.begin(CAPACITY_BYTES)?;
-        self.write(&mut out, head, data).map_err(|reason| self.wire.unwritable(self.said(reason)))?;
-        Ok(out.into())
+        self.wire.write(|out| self.write(out, head, data).map_err(|reason| self.said(reason)))
     }
 
     /// What may be said of why a value is not as it must be.

@@ -14,7 +14,6 @@ use super::resolution::Resolution;
 use super::wire::{self, Wire, Written};
 use super::{DecodeError, Record, SchemaError};
 
-const CAPACITY_BYTES: usize = 512;
 const NAMESPACE: &str = "headwater";
 
 /// Reads and writes the values of a topic whose value is one record of the engine's.
@@ -62,9 +61,7 @@ impl<T: Record> RecordCodec<T> {
 
     /// A value as bytes.
     pub fn encode(&self, value: &T) -> Result<Bytes, SchemaError> {
-        let mut out = self.wire.begin(CAPACITY_BYTES)?;
-        self.datum.write(&mut out, value).map_err(|reason| self.wire.unwritable(reason))?;
-        Ok(out.into())
+        self.wire.write(|out| self.datum.write(out, value))
     }
 
     /// A value from bytes.

@@ -1,8 +1,10 @@
 //! The frame around every datum: Confluent's wire format, and what an id in it stands for.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use serde_json::Value;
 
@@ -12,8 +14,15 @@ use super::{DecodeError, SchemaError};
 
 const MAGIC: u8 = 0;
 const FRAME_BYTES: usize = 5;
+/// The longest draft that is kept to be written over.
+const DRAFT_BYTES: usize = 1024 * 1024;
 /// How many foreign ids are remembered; beyond, they are asked for again.
 const MAX_FOREIGN: usize = 1024;
+
+thread_local! {
+    /// Where a value is written before its length is known.
+    static DRAFT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A topic's own schema in a registry, and the others found in its records.
 pub struct Wire<R> {
@@ -91,18 +100,20 @@ impl<R> Wire<R> {
         Ok(*self.own.get_or_init(|| id))
     }
 
-    /// Begins a value.
-    pub fn begin(&self, capacity: usize) -> Result<Vec<u8>, SchemaError> {
+    /// A value whose datum `write` appends. It takes as much memory as it is long, since thousands of them
+    /// wait for one commit.
+    pub fn write(&self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Result<Bytes, SchemaError> {
         let id = self.id()?;
-        let mut out = Vec::with_capacity(capacity);
-        out.push(MAGIC);
-        out.extend_from_slice(&id.0.to_be_bytes());
-        Ok(out)
-    }
-
-    /// Why a value could not be written.
-    pub fn unwritable(&self, reason: String) -> SchemaError {
-        SchemaError::Unwritable { subject: self.subject.clone(), reason }
+        // Taken and put back, so that a type which is written while another is written finds an empty one.
+        let mut draft = DRAFT.take();
+        draft.clear();
+        draft.push(MAGIC);
+        draft.extend_from_slice(&id.0.to_be_bytes());
+        let written = write(&mut draft).map(|()| Bytes::copy_from_slice(&draft));
+        if draft.capacity() <= DRAFT_BYTES {
+            DRAFT.set(draft);
+        }
+        written.map_err(|reason| SchemaError::Unwritable { subject: self.subject.clone(), reason })
     }
 
     /// Opens a value: its schema id, how its datum is to be read, and the datum. `prepare` is called
