@@ -8,11 +8,12 @@ use super::session::{Session, blocking};
 use crate::clock::Timestamp;
 use crate::engine::{EventRow, EventsError, Inspected, Until};
 use crate::log::{LogError, StallError};
-use crate::position::{Position, Version};
+use crate::position::{Partition, Position, Version};
 
 pub(super) const EXAMPLES: &str = "  {bin} inspect account 000001
   {bin} inspect account 000001 --at 7 --history
-  {bin} inspect account 000001 --at 2026-01-31T12:00:00Z";
+  {bin} inspect account 000001 --at 2026-01-31T12:00:00Z
+  {bin} inspect account 000001 --at account/3:1042";
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -20,9 +21,9 @@ pub(super) struct Args {
     aggregate: String,
     /// The aggregate's id
     id: String,
-    /// As it was at this version, or at this time
-    #[arg(long, value_name = "VERSION|TIME", value_parser = until)]
-    at: Option<Until>,
+    /// As it was at this version, at this time, or at this position of its partition
+    #[arg(long, value_name = "VERSION|TIME|POSITION", value_parser = moment)]
+    at: Option<Moment>,
     /// The events that made it as well
     #[arg(long)]
     history: bool,
@@ -31,17 +32,40 @@ pub(super) struct Args {
     reveal: bool,
 }
 
-fn until(text: &str) -> Result<Until, String> {
+/// A moment in the life of an aggregate.
+#[derive(Clone, Debug)]
+enum Moment {
+    Version(Version),
+    Time(Timestamp),
+    Position(Position),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(version) = text.parse::<i64>() {
-        return if version < 0 {
-            Err("a version is not negative".to_owned())
-        } else {
-            Ok(Until::Version(Version(version)))
-        };
+        let version = (version >= 0).then_some(Moment::Version(Version(version)));
+        return version.ok_or_else(|| "a version is not negative".to_owned());
     }
-    text.parse::<Timestamp>()
-        .map(Until::Time)
-        .map_err(|_| "write a version, or a time such as 2026-01-31T12:00:00Z".to_owned())
+    let time = || text.parse().map(Moment::Time);
+    text.parse().map(Moment::Position).or_else(|_| time()).map_err(|_| {
+        "write a version, a time such as 2026-01-31T12:00:00Z, or a position such as account/3:1042".to_owned()
+    })
+}
+
+/// A position says something of an aggregate only if it is of its own partition.
+fn until(at: Option<Moment>, aggregate: &str, partition: Partition) -> CliResult<Until> {
+    Ok(match at {
+        None => Until::Now,
+        Some(Moment::Version(version)) => Until::Version(version),
+        Some(Moment::Time(time)) => Until::Time(time),
+        Some(Moment::Position(at)) if at.aggregate == aggregate && at.partition == partition => {
+            Until::Sequence(at.sequence)
+        }
+        Some(Moment::Position(at)) => {
+            let what =
+                format!("the position {at} is foreign to this aggregate, whose events are in {aggregate}/{partition}");
+            return Err(CliError::usage(what));
+        }
+    })
 }
 
 #[derive(Serialize)]
@@ -62,14 +86,14 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     let shown = blocking(move || -> CliResult<Shown> {
         let gate = engine.aggregate(&aggregate)?;
         gate.check_id(&id)?;
+        let until = until(at, &aggregate, engine.partition_of(&id))?;
         let mut events = history.then(Vec::new);
         let keep = |row| {
             if let Some(events) = &mut events {
                 events.push(row);
             }
         };
-        let Inspected { version, position, state } =
-            engine.inspect(gate.as_ref(), &id, at.unwrap_or(Until::Now), secrets, keep)?;
+        let Inspected { version, position, state } = engine.inspect(gate.as_ref(), &id, until, secrets, keep)?;
         Ok(Shown { aggregate, id, version, position, state, history: events })
     })
     .await??;

@@ -1,6 +1,7 @@
 //! `replay`: resets a view by offset. Shows what it would do, asks, then acts.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,12 +11,15 @@ use super::progress::Progress;
 use super::session::{Session, Working, blocking};
 use crate::engine::ProjectionType;
 use crate::position::Offset;
-use crate::projection::replay::{Plan, PlannedMove, Target};
+use crate::projection::replay::{OffsetTarget, Plan, PlannedMove, Target};
 use crate::projection::{ReplayError, ViewError};
 
 pub(super) const EXAMPLES: &str = "  {bin} replay accounts --to earliest
   {bin} replay accounts --to account/3:1042 --dry-run
-  {bin} replay accounts --to 2h --yes";
+  {bin} replay accounts --to 2h --yes
+  {bin} replay accounts --shift-by -100
+  {bin} replay accounts --to-offset account/3:120
+  {bin} replay accounts --from-file offsets.csv";
 
 /// How often a view that is folded anew is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -24,15 +28,52 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Args {
     /// The projection
     projection: String,
-    /// Where to: before the first event, after the last, to a position, a time, or so long ago
-    #[arg(long, value_name = "earliest|latest|POSITION|TIME|DURATION")]
-    to: Target,
+    #[command(flatten)]
+    place: Place,
     /// Only shows what would be done
     #[arg(long)]
     dry_run: bool,
     /// Does not ask
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
+}
+
+/// Where to; one of these.
+#[derive(clap::Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// Before the first event, after the last, where it is, to a position, a time, or so long ago
+    #[arg(long, value_name = "earliest|latest|current|POSITION|TIME|DURATION")]
+    to: Option<Target>,
+    /// So many offsets on in every partition, or back if negative
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    shift_by: Option<i64>,
+    /// To this offset of a partition; may be given more than once
+    #[arg(long, value_name = "AGGREGATE/PARTITION:OFFSET")]
+    to_offset: Vec<OffsetTarget>,
+    /// To the offsets of a file, in lines of TOPIC,PARTITION,OFFSET as Kafka's own tools write them
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+}
+
+impl Place {
+    fn target(&self) -> CliResult<Target> {
+        if let Some(to) = &self.to {
+            return Ok(to.clone());
+        }
+        if let Some(by) = self.shift_by {
+            return Ok(Target::Shift(by));
+        }
+        let Some(file) = &self.from_file else { return Ok(Target::Offsets(self.to_offset.clone())) };
+        let wrong = |error: &dyn std::fmt::Display| CliError::usage(format!("{}: {error}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+        let read = |(number, line): (usize, &str)| {
+            OffsetTarget::from_csv(line)
+                .map_err(|_| wrong(&format!("line {}: {line:?} is not TOPIC,PARTITION,OFFSET", number + 1)))
+        };
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines.map(read).collect::<CliResult<_>>().map(Target::Offsets)
+    }
 }
 
 #[derive(Serialize)]
@@ -61,12 +102,12 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
 async fn replay(args: &Args, projection: &dyn ProjectionType, working: &Working, session: &Session) -> CliResult {
     let engine = &working.engine;
     let views = engine.views().await?;
-    let plan = projection.plan_replay(views, &engine.worker_parts(None), &args.to).await?;
+    let plan = projection.plan_replay(views, &engine.worker_parts(None), &args.place.target()?).await?;
     let mut output = session.output();
     let rows: Vec<_> = plan.moves.iter().map(Row::from).collect();
     output.rows(&["partition", "current", "target", "delta"], &rows)?;
     output.flush()?;
-    if args.dry_run {
+    if args.dry_run || (!plan.empties && plan.moves.iter().all(|it| it.delta() == 0)) {
         return Ok(());
     }
     if !args.yes && !confirmed(&plan).await? {

@@ -7,7 +7,7 @@ use super::events::{EventRow, EventsError};
 use super::{AggregateGate, Engine};
 use crate::clock::Timestamp;
 use crate::log::{Isolation, Log, LogError, RangeReader, Record, TopicPartition};
-use crate::position::{Offset, Partition, Position, Version};
+use crate::position::{Offset, Partition, Position, Sequence, Version};
 use crate::projection::{Shape, Stream};
 use crate::schema::json::Secrets;
 use crate::topology::partition_of;
@@ -24,6 +24,8 @@ pub enum Until {
     Version(Version),
     /// The last at or before this time.
     Time(Timestamp),
+    /// The last at or before this sequence of its partition.
+    Sequence(Sequence),
 }
 
 /// An instance at a moment.
@@ -121,6 +123,7 @@ impl Engine {
                 Until::Now => false,
                 Until::Version(version) => row.version > version,
                 Until::Time(time) => row.occurred_at > time,
+                Until::Sequence(sequence) => row.position.sequence > sequence,
             };
             if !over {
                 fold.apply(&record)?;

@@ -7,6 +7,63 @@ use super::value::{Key, Value};
 use crate::position::Version;
 
 /// The changes that follow from one event.
+///
+/// They hold in whatever order events come, and however often. A [fact](RowChange::set) stays; of a
+/// [versioned](RowChange::set_versioned) column the highest version counts; a row that was
+/// [deleted](RowChange::delete) stays deleted when its creation comes late:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use headwater::position::{Partition, Version};
+/// use headwater::projection::{Batch, Changes, ColumnType, Shape, SourcePartition, Table, Tables};
+/// use headwater::testing::FoldedView;
+///
+/// # #[derive(Debug, PartialEq, serde::Deserialize)]
+/// # struct Row { name: Option<String>, balance: i64, complete_to: i64 }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let accounts = Table::rows("accounts")
+///     .key("account_id", ColumnType::Text)
+///     .column("name", ColumnType::Text)
+///     .versioned("balance", ColumnType::Integer)
+///     .complete_to();
+/// let shape = Arc::new(Shape::check("accounts", vec!["account"], Tables::new().with(accounts))?);
+/// let mut view = FoldedView::empty(&shape);
+/// let mut fold = |changes| -> Result<FoldedView, Box<dyn std::error::Error>> {
+///     let mut batch = Batch::new(&shape);
+///     batch.absorb(SourcePartition { aggregate: "account", partition: Partition(0) }, changes)?;
+///     view.apply(batch);
+///     Ok(view.clone())
+/// };
+///
+/// // Version 3 comes before version 1: its balance stays, and nobody vouches for what is missing.
+/// let mut third = Changes::new();
+/// third.at("accounts", ("account_id", "000001")).set_versioned("balance", 800, Version(3)).seen(Version(3));
+/// fold(third)?;
+/// let mut first = Changes::new();
+/// first
+///     .at("accounts", ("account_id", "000001"))
+///     .set("name", "Emmet")
+///     .set_versioned("balance", 100, Version(1))
+///     .seen(Version(1));
+/// let seen: Option<Row> = fold(first)?.get("accounts", ("account_id", "000001"));
+/// assert_eq!(seen, Some(Row { name: Some("Emmet".to_owned()), balance: 800, complete_to: 1 }));
+///
+/// // With version 2 the gap is closed.
+/// let mut second = Changes::new();
+/// second.at("accounts", ("account_id", "000001")).seen(Version(2));
+/// let seen: Option<Row> = fold(second)?.get("accounts", ("account_id", "000001"));
+/// assert_eq!(seen.map(|row| row.complete_to), Some(3));
+///
+/// // Deleted is deleted, whatever comes late; only a higher version brings it back.
+/// let mut deleted = Changes::new();
+/// deleted.at("accounts", ("account_id", "000001")).delete(Version(4));
+/// assert_eq!(fold(deleted)?.get::<Row>("accounts", ("account_id", "000001")), None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A row [written once](Self::once) keeps its first form, and a repeat of it adds nothing either.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub(crate) rows: Vec<RowChange>,
@@ -75,6 +132,12 @@ impl RowChange {
 
     /// Notes that this version was folded into the row: keeps
     /// [`complete_to`](super::Table::complete_to), the version up to which nothing is missing.
+    ///
+    /// A view that must not show what stands behind a gap withholds it: a ledger joins its entries with the
+    /// row of their account and asks for `entry.version <= account.complete_to`. After a gap, whether because
+    /// events came in another order, an event was [skipped](super::parking::skip) or a
+    /// [replay](super::replay) passed some over, the entries behind it are there and are not shown until
+    /// the gap is closed.
     pub fn seen(&mut self, version: Version) -> &mut Self {
         self.edits.push(Edit::Seen(version));
         self

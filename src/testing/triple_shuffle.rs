@@ -71,7 +71,8 @@ mod tests {
 
     use super::*;
     use crate::aggregate::{Aggregate, Context, Decision, EventContext};
-    use crate::projection::{Changes, ColumnType, Table, Tables};
+    use crate::clock::Timestamp;
+    use crate::projection::{Changes, ColumnType, Key, Table, Tables, Value};
     use crate::schema::{Message, MessageSchema};
     use crate::testing::history;
 
@@ -175,6 +176,94 @@ mod tests {
         assert_eq!(view.get::<Row>("doors", ("door_id", "front")), Some(front));
         assert_eq!(view.get::<Row>("doors", ("door_id", "back")), None, "it was removed");
         assert_eq!(view.all::<std::collections::BTreeMap<String, i64>>("traffic")[0]["passages"], 2);
+    }
+
+    /// Every kind of column in every place where it may stand.
+    struct Kinds;
+
+    impl Projection for Kinds {
+        const NAME: &'static str = "kinds";
+        type Source = Door;
+
+        fn tables() -> Tables {
+            let kinds = [ColumnType::Text, ColumnType::Integer, ColumnType::Boolean, ColumnType::Timestamp];
+            let keyed = |mut table: Table| {
+                for (name, kind) in ["text", "number", "truth", "moment"].into_iter().zip(kinds) {
+                    table = table.key(name, kind);
+                }
+                table
+            };
+            let mut rows = keyed(Table::rows("all_rows")).complete_to();
+            let mut once = keyed(Table::once("all_once"));
+            for (place, kind) in kinds.into_iter().chain([ColumnType::Json]).enumerate() {
+                rows = rows.column(FACTS[place], kind).versioned(VERSIONED[place], kind);
+                once = once.column(FACTS[place], kind);
+            }
+            Tables::new().with(rows).with(once).with(keyed(Table::sums("all_sums")).sum("events").sum("widths"))
+        }
+
+        fn project(&self, event: &Recorded<DoorEvent>, rows: &mut Changes) {
+            let id = event.aggregate_id.as_str();
+            let key = Key(vec![
+                ("text", id.into()),
+                ("number", 7_i64.into()),
+                ("truth", true.into()),
+                ("moment", Timestamp(9).into()),
+            ]);
+            let of = |number: i64| -> [Value; 5] {
+                let json = serde_json::json!({"door": id, "numbers": [number, null]});
+                [
+                    format!("{id} {number}").into(),
+                    number.into(),
+                    (number % 2 == 0).into(),
+                    Timestamp(number).into(),
+                    json.into(),
+                ]
+            };
+            let row = rows.at("all_rows", key.clone()).seen(event.version);
+            for (place, value) in of(event.version.0).into_iter().enumerate() {
+                row.set_versioned(VERSIONED[place], value, event.version);
+            }
+            if let DoorEvent::Built { width } = event.data {
+                for (place, value) in of(width).into_iter().enumerate() {
+                    row.set(FACTS[place], value);
+                }
+            }
+            match event.data {
+                DoorEvent::Removed => row.delete(event.version),
+                DoorEvent::Passed => row.restore(event.version),
+                _ => row,
+            };
+            let mut once_key = key.clone();
+            once_key.0[1].1 = event.version.into();
+            let once = rows.once("all_once", once_key);
+            for (place, value) in of(event.version.0).into_iter().enumerate() {
+                once.set(FACTS[place], value);
+            }
+            once.add("all_sums", key.clone(), "events", 1).add("all_sums", key, "widths", event.version.0);
+        }
+    }
+
+    const FACTS: [&str; 5] = ["fact_text", "fact_number", "fact_truth", "fact_moment", "fact_json"];
+    const VERSIONED: [&str; 5] = ["last_text", "last_number", "last_truth", "last_moment", "last_json"];
+
+    #[test]
+    fn every_kind_of_column_passes_in_every_place() {
+        use DoorEvent::{Built, Closed, Passed, Removed};
+        let mut all = events();
+        all.extend(history::<Door>("side", [Built { width: 70 }, Removed, Passed, Closed, Removed, Passed]));
+        for seed in 0..8 {
+            triple_shuffle(&Kinds, &all, seed);
+        }
+        let view = FoldedView::of(&Kinds, &all);
+        let rows = view.all::<std::collections::BTreeMap<String, serde_json::Value>>("all_rows");
+        let side = rows.iter().find(|row| row["text"] == "side").expect("it was restored");
+        assert_eq!((&side["last_number"], &side["fact_number"]), (&6.into(), &70.into()));
+        assert_eq!(side["last_json"], r#"{"door":"side","numbers":[6,null]}"#);
+        assert_eq!((&side["last_truth"], &side["fact_moment"]), (&true.into(), &70.into()));
+        let sums = view.all::<std::collections::BTreeMap<String, serde_json::Value>>("all_sums");
+        assert_eq!(sums.len(), 3);
+        assert!(sums.iter().any(|row| row["text"] == "side" && row["events"] == 6 && row["widths"] == 21), "{sums:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line, as a shell sees it: what it writes where, and how it ends.
 
 mod endings;
+mod guide;
 mod health;
 mod rebuilding;
 mod sending;

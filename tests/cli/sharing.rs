@@ -67,3 +67,41 @@ fn a_view_that_is_replayed_comes_out_the_same() {
     assert_eq!(replayed.code, Some(0), "{}", replayed.err);
     assert_eq!(ask(), before);
 }
+
+#[test]
+fn a_view_is_set_to_offsets_as_kafkas_own_tool_does() {
+    let world = World::new();
+    let id = world.open_account("1.00");
+    world.run(&["query", "AccountsList"]);
+    std::fs::write(world.folder.path().join("offsets.csv"), "bank.account.events,0,1\n").expect("written");
+    for target in [&["--shift-by", "-1"][..], &["--to-offset", "account/0:1"], &["--from-file", "offsets.csv"]] {
+        let planned = world.run(&[&["replay", "accounts", "--dry-run", "--json"], target].concat());
+        assert_eq!(planned.code, Some(0), "{}", planned.err);
+        let moved = |row: &serde_json::Value| row["partition"] == "bank.account.events/0" && row["delta"] != 0;
+        assert!(planned.lines().iter().any(moved), "{target:?}: {}", planned.out);
+    }
+    let refused = world.run(&["replay", "ledger", "--to-offset", "account/0:1", "--dry-run"]);
+    assert!(refused.code == Some(2) && refused.err.contains("--to earliest"), "{}", refused.err);
+    let both = world.run(&["replay", "accounts", "--to", "latest", "--shift-by", "1"]);
+    assert_eq!(both.code, Some(2), "{}", both.err);
+
+    let set = world.run(&["replay", "accounts", "--to-offset", "account/0:1", "--yes"]);
+    assert_eq!(set.code, Some(0), "{}", set.err);
+    let answer = world.run(&["query", "AccountSummary", &format!(r#"{{"account_id":"{id}"}}"#), "--json"]).json();
+    assert_eq!((&answer["partial"], &answer["answer"]["balance"]), (&true.into(), &"1.00".into()), "{answer}");
+}
+
+#[test]
+fn an_aggregate_is_seen_at_a_position_of_its_partition() {
+    let world = World::new();
+    let id = world.open_account("10.00");
+    let deposit = ["send", "account", &id, "DepositFunds", r#"{"amount":"1.00"}"#];
+    let position = world.run(&deposit).json()["position"].as_str().expect("text").to_owned();
+    world.run(&deposit);
+    let at = |at: &str| world.run(&["inspect", "account", &id, "--at", at, "--history", "--json"]);
+    let then = at(&position).json();
+    assert_eq!((&then["state"]["balance"], &then["position"]), (&"11.00".into(), &position.as_str().into()));
+    assert_eq!(then["history"].as_array().expect("events").len(), 3);
+    let foreign = at("account_registry/0:1");
+    assert!(foreign.code == Some(2) && foreign.err.contains("foreign"), "{}", foreign.err);
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use headwater::Recorded;
 use headwater::clock::Timestamp;
-use headwater::position::Position;
-use headwater::projection::replay::{self, Plan, Target};
+use headwater::position::{Offset, Position};
+use headwater::projection::replay::{self, OffsetTarget, Plan, Target};
 use headwater::projection::worker::Worker;
 use headwater::projection::{Changes, ColumnType, Events, Projection, ReplayError, Table, Tables, Views, shape_of};
 use headwater::query::{Query, QueryError, Rows};
@@ -21,6 +21,7 @@ promises_of_both! {
     a_replay_to_earliest_gives_the_same_tables,
     every_target_is_found,
     a_view_that_was_set_elsewhere_is_partial_and_keeps_the_highest_versions,
+    a_replay_to_where_it_is_changes_nothing,
     tables_that_count_are_only_replayed_from_the_first_event,
     a_plan_made_before_another_reset_is_stale,
 }
@@ -143,6 +144,25 @@ async fn every_target_is_found(database: Database) {
         assert_eq!(sequence_at(&plan), expected, "{target}");
         assert_eq!(plan.moves.len(), 4);
     }
+    // Offsets, as Kafka's own tool knows them; they stay within what is held.
+    let offset = |of: &str, offset| Target::Offsets(vec![OffsetTarget { of: of.to_owned(), partition, offset }]);
+    let topic = library.topology.aggregate("shelf").events;
+    let targets = [
+        (Target::Current, (5, 9..=10), 4),
+        (Target::Shift(-4), (3, 5..=6), 4),
+        (Target::Shift(-1000), (0, 0..=0), 4),
+        (Target::Shift(1000), (5, 10..=10), 4),
+        (offset("shelf", Offset(4)), (2, 4..=4), 1),
+        (offset(topic.as_str(), Offset(999)), (5, 10..=10), 1),
+    ];
+    for (target, (sequence, offsets), moved) in targets {
+        let plan = replay::plan::<Titles>(&database.views, &library.parts(None), &target).await.expect("a plan");
+        let (found, offset) = sequence_at(&plan);
+        assert!(found == sequence && offsets.contains(&offset), "{target:?}: {plan:?}");
+        assert_eq!(plan.moves.len(), moved, "{target:?}");
+    }
+    let foreign = replay::plan::<Titles>(&database.views, &library.parts(None), &offset("account", Offset(1))).await;
+    assert!(matches!(foreign, Err(ReplayError::Target(_))), "{foreign:?}");
     for (sequence, offsets) in [(0, 0..=0), (1, 1..=2), (3, 5..=6), (5, 9..=10)] {
         let plan = plan::<Titles>(&database, &library, &format!("shelf/{partition}:{sequence}")).await.expect("a plan");
         assert_eq!(plan.moves.len(), 1, "the others stay");
@@ -185,6 +205,17 @@ async fn a_view_that_was_set_elsewhere_is_partial_and_keeps_the_highest_versions
 
 async fn caught_up_titles(database: &Database, at: &Position) {
     title(&database.views, std::slice::from_ref(at)).await;
+}
+
+async fn a_replay_to_where_it_is_changes_nothing(database: Database) {
+    let (library, _) = five_books(&database);
+    let worker = Worker::start(Titles, &database.views, library.parts(None), hurried()).await.expect("it starts");
+    let before = title(&database.views, &library.positions()).await;
+    let stay = plan::<Titles>(&database, &library, "current").await.expect("a plan");
+    assert!(stay.moves.iter().all(|it| it.delta() == 0), "{stay:?}");
+    replay::apply::<Titles>(&database.views, &stay).await.expect("applied");
+    assert_eq!(title(&database.views, &library.positions()).await, before, "and it is not partial");
+    drop(worker);
 }
 
 async fn tables_that_count_are_only_replayed_from_the_first_event(database: Database) {

@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::log::{Isolation, Log, TopicPartition};
-use crate::position::{Offset, Sequence};
+use crate::position::{Offset, Partition, Sequence};
 
 use super::views::{Applied, Epoch, Generation, Move, Reset, SourcePartition, StoredPosition, Views};
 use super::worker::WorkerParts;
 use super::{Projection, ReplayError, Shape, Source, TableKind, ViewError, shape_of};
 
-pub use target::{Target, TargetError};
+pub use target::{OffsetTarget, Target, TargetError};
 
 use self::search::Search;
 
@@ -67,7 +67,7 @@ impl PlannedMove {
 /// database are away.
 pub async fn plan<P: Projection>(views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError> {
     let shape = shape_of::<P>().map_err(ViewError::from)?;
-    if *target != Target::Earliest
+    if !matches!(target, Target::Earliest | Target::Current)
         && let Some(table) = shape.tables.iter().find(|table| table.kind != TableKind::Rows)
     {
         return Err(ReplayError::NotRepeatable { view: P::NAME, table: table.name });
@@ -85,14 +85,24 @@ pub async fn plan<P: Projection>(views: &Views, parts: &WorkerParts, target: &Ta
 }
 
 fn check_target(shape: &Shape, parts: &WorkerParts, target: &Target) -> Result<(), ReplayError> {
-    let Target::Position(position) = target else { return Ok(()) };
-    if shape.source(&position.aggregate).is_none() {
-        let (view, folded) = (shape.view, shape.sources.join(", "));
-        return Err(ReplayError::Target(format!("{position}: view {view} folds the events of {folded} only")));
+    match target {
+        Target::Position(position) => check_place(shape, parts, &position.aggregate, position.partition),
+        Target::Offsets(offsets) => offsets.iter().try_for_each(|to| check_place(shape, parts, &to.of, to.partition)),
+        _ => Ok(()),
     }
-    if !(0..parts.topology.partitions).contains(&position.partition.0) {
+}
+
+fn check_place(shape: &Shape, parts: &WorkerParts, of: &str, partition: Partition) -> Result<(), ReplayError> {
+    let is_it = |source: &&str| **source == *of || parts.topology.aggregate(source).events.as_str() == of;
+    if !shape.sources.iter().any(is_it) {
+        let (view, folded) = (shape.view, shape.sources.join(", "));
+        return Err(ReplayError::Target(format!("{of}/{partition}: view {view} folds the events of {folded} only")));
+    }
+    if !(0..parts.topology.partitions).contains(&partition.0) {
         let partitions = parts.topology.partitions;
-        return Err(ReplayError::Target(format!("{position}: there are {partitions} partitions, counted from 0")));
+        return Err(ReplayError::Target(format!(
+            "{of}/{partition}: there are {partitions} partitions, counted from 0"
+        )));
     }
     Ok(())
 }
@@ -114,6 +124,18 @@ fn moves<P: Projection>(
             Target::Position(to) if at.source.partition != to.partition => None,
             Target::Position(to) => Some((search.after_sequence(at.source, &place, to.sequence)?, to.sequence)),
             Target::Time(time) => Some(at_time(search, parts, at, &place, *time)?),
+            Target::Current => Some((at.next_offset, at.sequence)),
+            Target::Shift(by) => {
+                Some(at_offset(search, &*parts.log, at, &place, Offset(at.next_offset.0.saturating_add(*by)))?)
+            }
+            Target::Offsets(offsets) => {
+                let is_it = |to: &&OffsetTarget| {
+                    to.partition == at.source.partition
+                        && (to.of == at.source.aggregate || to.of == place.topic.as_str())
+                };
+                let found = offsets.iter().find(is_it);
+                found.map(|to| at_offset(search, &*parts.log, at, &place, to.offset)).transpose()?
+            }
             Target::Ago(duration) => Some(at_time(search, parts, at, &place, now.minus(*duration))?),
         };
         if let Some((target, sequence)) = found {
@@ -132,6 +154,19 @@ fn latest<P: Projection>(
 ) -> Result<(Offset, Sequence), ReplayError> {
     let end = log.bounds(std::slice::from_ref(place), Isolation::Committed)?[0].end;
     Ok((end, search.sequence_before(at.source, place, end)?))
+}
+
+/// This offset, or the nearest that is held.
+fn at_offset<P: Projection>(
+    search: &Search<P>,
+    log: &dyn Log,
+    at: &StoredPosition,
+    place: &TopicPartition,
+    offset: Offset,
+) -> Result<(Offset, Sequence), ReplayError> {
+    let bounds = log.bounds(std::slice::from_ref(place), Isolation::Committed)?[0];
+    let offset = offset.clamp(bounds.low, bounds.end);
+    Ok((offset, search.sequence_before(at.source, place, offset)?))
 }
 
 fn at_time<P: Projection>(
@@ -153,13 +188,17 @@ fn at_time<P: Projection>(
 /// If the view was reset since the plan was made, or the database is away.
 pub async fn apply<P: Projection>(views: &Views, plan: &Plan) -> Result<(), ReplayError> {
     let shape = shape_of::<P>().map_err(ViewError::from)?;
-    let moves = plan.moves.iter().map(|it| Move {
+    // What stays where it is leaves the view as whole as it was.
+    let moves = plan.moves.iter().filter(|it| plan.empties || it.delta() != 0).map(|it| Move {
         source: it.source,
         epoch: it.epoch,
         next_offset: it.target,
         sequence: it.sequence,
     });
     let reset = Reset { generation: plan.generation, empty: plan.empties, moves: moves.collect() };
+    if reset.moves.is_empty() {
+        return Ok(());
+    }
     match views.store().reset(&shape, &reset).await? {
         Applied::Done => {
             views.has_changed(P::NAME);
