@@ -12,7 +12,6 @@ mod queries;
 mod registry;
 #[cfg(test)]
 mod released;
-#[cfg(test)]
 mod sagas;
 mod teller;
 mod values;
@@ -29,6 +28,7 @@ use demo::DemoLoad;
 use projections::{Accounts, Ledger};
 use queries::{AccountLedger, AccountSummary, AccountsList, BankStats};
 use registry::AccountRegistry;
+use sagas::{Request, Transfer};
 use teller::Teller;
 
 /// Commands are judged a quarter cheaper than with the system's.
@@ -49,6 +49,8 @@ fn bank() -> App {
         .query::<AccountSummary>()
         .query::<AccountLedger>()
         .query::<BankStats>()
+        .saga::<Transfer>()
+        .saga::<Request>()
         .command::<Teller>()
         .invariant::<Conservation>()
         .demo(DemoLoad)
