@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Application, AskError, Engine, EventsError, Place, Role, RoleError, Roles};
+use crate::clock;
 use crate::projection::ViewError;
 use crate::query::QueryError;
 use crate::settings::Settings;
 
 /// How long views may take to fold what an earlier process left to them.
 const CATCH_UP: Duration = Duration::from_mins(2);
+
+/// How long a close waits for threads that still hold the log; calls that the caller keeps hold it too.
+const LET_GO: Duration = Duration::from_secs(2);
+const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why the views do not catch up.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +82,20 @@ impl Working {
         Ok(())
     }
 
-    /// Ends the work that was begun here.
+    /// Ends the work that was begun here, and waits until nothing here holds the log any more: who opens an
+    /// embedded one next is to hold it, and not to be the guest of one that is about to go.
     pub async fn close(self) -> Result<(), RoleError> {
-        match self.roles {
+        let Self { engine, roles } = self;
+        let ended = match roles {
             Some(roles) => roles.stop().await,
             None => Ok(()),
+        };
+        let log = Arc::downgrade(&engine.log);
+        drop(engine);
+        let deadline = clock::instant() + LET_GO;
+        while log.strong_count() > 0 && clock::instant() < deadline {
+            clock::sleep(LET_GO_PAUSE).await;
         }
+        ended
     }
 }
