@@ -1,6 +1,6 @@
 //! Metrics: what there is, and how it is shown to Prometheus.
 //!
-//! [`METRICS`] is the one table of them. The exporter describes them from it, `docs/metrics.md` is made
+//! [`METRICS`] is the one table of them. The exporter describes them from it, `src/telemetry/metrics.md` is made
 //! from it, and a test holds every use in the source to it. A label takes few values: names of
 //! aggregates, views, outcomes and routes, never ids.
 
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn the_table_of_the_documentation_is_this_one() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry/metrics.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, table()).expect("written");
         }
