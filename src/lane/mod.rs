@@ -2,7 +2,7 @@
 //!
 //! poll → process against an overlay → hand the batch to the committer → go on while it commits → on
 //! success fold the batch into the state; else drop it, and everything decided after it, and restore what
-//! it touched from the log. What is processed is not this room's business: a [`Processor`] says how one
+//! it touched from the log. What is processed is not this room's business: a `Processor` says how one
 //! partition is restored, what a record leads to, and what is folded once it is committed. Command
 //! processors, saga routers and saga processors are three of them.
 //!
