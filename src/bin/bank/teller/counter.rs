@@ -65,7 +65,7 @@ impl Counter {
         let (command_id, began) = (clock::new_id(), clock::instant());
         loop {
             match self.try_to(slip, command_id).await {
-                Err(CounterError::Silent(_)) if began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                Err(CounterError::Silent(_)) if began.elapsed() < PATIENCE => clock::sleep(PAUSE).await,
                 Err(CounterError::Silent(reason)) => {
                     let unknown = "look at the ledger before you do it again: it may have been done";
                     return Err(CounterError::Silent(format!("{reason}; {unknown}")));

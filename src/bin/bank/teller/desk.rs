@@ -112,7 +112,7 @@ impl Desk {
         let began = clock::instant();
         let mut summary = self.summary().await?;
         while deposit.is_some() && summary["balance"] == "0.00" && began.elapsed() < OPENS_WITHIN {
-            tokio::time::sleep(OPENING_PAUSE).await;
+            clock::sleep(OPENING_PAUSE).await;
             summary = self.summary().await?;
         }
         Ok(Shown::balance(summary))

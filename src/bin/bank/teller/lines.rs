@@ -33,8 +33,8 @@ pub enum Line {
 impl Lines {
     /// From standard input; remembered in this file.
     pub fn open(known: Known, history: PathBuf) -> rustyline::Result<Self> {
-        let config = Config::builder().max_history_size(REMEMBERED)?.completion_type(CompletionType::List).build();
-        let mut editor = Editor::with_config(config)?;
+        let settings = Config::builder().max_history_size(REMEMBERED)?.completion_type(CompletionType::List).build();
+        let mut editor = Editor::with_config(settings)?;
         editor.set_helper(Some(Completion(known)));
         // There is none the first time.
         let _ = editor.load_history(&history);
