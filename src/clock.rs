@@ -89,6 +89,8 @@ enum Source {
     System,
     /// Set by a test or a crash schedule.
     Manual(Arc<AtomicI64>),
+    /// The machine's clock, put forward by so many microseconds.
+    Ahead(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -104,16 +106,36 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
 
+    /// The machine's clock, as long as it is not [put forward](Self::pass).
+    #[must_use]
+    pub fn adjustable() -> Self {
+        Self(Source::Ahead(Arc::default()))
+    }
+
     /// The present.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => {
+            Source::System | Source::Ahead(_) => {
                 let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp(micros(since_1970))
+                Timestamp(micros(since_1970)).plus(self.ahead())
             }
             Source::Manual(now) => Timestamp(now.load(Ordering::SeqCst)),
+        }
+    }
+
+    fn ahead(&self) -> Duration {
+        match &self.0 {
+            Source::Ahead(by) => Duration::from_micros(by.load(Ordering::SeqCst).unsigned_abs()),
+            Source::System | Source::Manual(_) => Duration::ZERO,
+        }
+    }
+
+    /// Puts an adjustable or a manual clock forward; does nothing to the machine's.
+    pub fn pass(&self, duration: Duration) {
+        if let Source::Manual(by) | Source::Ahead(by) = &self.0 {
+            by.fetch_add(micros(duration), Ordering::SeqCst);
         }
     }
 
@@ -169,6 +191,14 @@ mod tests {
         let made = time_of_id(new_id()).expect("version 7");
         assert!(made.plus(Duration::from_millis(1)) >= before);
         assert_eq!(time_of_id(Uuid::nil()), None);
+    }
+
+    #[test]
+    fn an_adjustable_clock_goes_with_the_machine_s_from_wherever_it_is_put() {
+        let (machine, clock) = (Clock::system(), Clock::adjustable());
+        assert!(clock.now() >= machine.now().minus(Duration::from_mins(1)) && clock.now() <= machine.now());
+        clock.clone().pass(Duration::from_hours(1));
+        assert!(clock.now().since(machine.now()) > Duration::from_mins(59));
     }
 
     #[test]

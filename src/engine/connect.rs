@@ -81,8 +81,17 @@ impl Engine {
     /// Connects. On an embedded log, topics are created and schemas registered where they are missing;
     /// on a cluster both are left to `topics apply` and `schemas push`. Blocks.
     pub fn connect(app: Arc<Application>, settings: Settings) -> Result<Self, EngineError> {
+        Self::connect_with_clock(app, settings, Clock::system())
+    }
+
+    /// The same by another clock, which stamps the records of an embedded log as well.
+    pub(crate) fn connect_with_clock(
+        app: Arc<Application>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, EngineError> {
         let topology = settings.topology(app.name);
-        let (log, place) = open_log(&settings)?;
+        let (log, place) = open_log(&settings, &clock)?;
         let registry = open_registry(&settings, &log)?;
         let aggregates =
             app.aggregates.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
@@ -91,7 +100,7 @@ impl Engine {
             app,
             settings,
             topology,
-            clock: Clock::system(),
+            clock,
             log,
             registry,
             aggregates,
@@ -204,16 +213,16 @@ fn not_opened(error: ClientError) -> EngineError {
 }
 
 /// The log of these settings. Blocks.
-pub fn open_log(settings: &Settings) -> Result<(Arc<dyn Log>, Place), LogError> {
+fn open_log(settings: &Settings, clock: &Clock) -> Result<(Arc<dyn Log>, Place), LogError> {
     match &settings.log {
-        LogSetting::Embedded(folder) => open_embedded(folder, settings.sync),
+        LogSetting::Embedded(folder) => open_embedded(folder, settings.sync, clock),
         LogSetting::Kafka => Ok((Arc::new(KafkaLog::connect(settings.kafka.clone())?), Place::Cluster)),
     }
 }
 
-fn open_embedded(folder: &Path, sync: bool) -> Result<(Arc<dyn Log>, Place), LogError> {
+fn open_embedded(folder: &Path, sync: bool, clock: &Clock) -> Result<(Arc<dyn Log>, Place), LogError> {
     let settings = embedded::Settings { sync, ..embedded::Settings::default() };
-    let opened = embedded::connect_or_open(&folder.join("log"), &settings)?;
+    let opened = embedded::connect_or_open(&folder.join("log"), &settings, clock)?;
     let place = match &opened {
         Opened::Holder(_) => Place::Held,
         Opened::Guest(_) => Place::Served,
@@ -222,7 +231,7 @@ fn open_embedded(folder: &Path, sync: bool) -> Result<(Arc<dyn Log>, Place), Log
 }
 
 /// The registry of these settings; the embedded log is its own. Blocks.
-pub fn open_registry(settings: &Settings, log: &Arc<dyn Log>) -> Result<Arc<dyn Registry>, EngineError> {
+fn open_registry(settings: &Settings, log: &Arc<dyn Log>) -> Result<Arc<dyn Registry>, EngineError> {
     match (&settings.log, &settings.registry) {
         (LogSetting::Embedded(_), None) => Ok(Arc::new(EmbeddedRegistry::open(log.clone())?)),
         (_, Some(url)) => Ok(Arc::new(ConfluentRegistry::new(url.expose())?)),

@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use aggregate::{AggregateGate, AggregateType, of as aggregate};
 pub use calls::{CallError, Calls, Judged, SendOptions};
 pub use connect::{Engine, EngineError, Place};
-pub use demo::Demo;
+pub use demo::{Demo, Ending, EventCounts, Stage, StoryError};
 pub use events::{EventRow, EventsError, Fold};
 pub use feeds::{FeedError, FeedEvent, Feeds, Start, Subscription};
 pub use health::Health;
@@ -70,7 +70,7 @@ pub struct Application {
     pub queries: Vec<Arc<dyn QueryType>>,
     /// What it holds to be true of its events.
     pub invariants: Vec<Arc<dyn InvariantType>>,
-    /// The load of its `demo`.
+    /// What its `demo` shows.
     pub demo: Option<Arc<dyn Demo>>,
 }
 

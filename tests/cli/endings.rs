@@ -201,7 +201,7 @@ fn every_command_shows_an_example() {
 }
 
 #[test]
-fn the_demo_is_one_object_in_which_everything_holds() {
+fn the_demo_is_one_object_in_which_every_ending_is_seen_and_everything_holds() {
     let world = World::new();
     let ended = world.run(&["demo", "--commands", "500", "--seed", "3", "--json"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
@@ -212,6 +212,11 @@ fn the_demo_is_one_object_in_which_everything_holds() {
     assert!(checks.len() > 6 && checks.iter().all(|check| check["violations"] == 0), "{checks:?}");
     assert_eq!(report["figures"]["before"]["net_balance"], "0.00");
     assert_ne!(report["figures"]["after"]["net_balance"], "0.00");
+    assert_eq!(report["sagas"]["open"], 0);
+    let endings = report["sagas"]["endings"].as_array().expect("endings");
+    let named: Vec<_> = endings.iter().filter_map(|ending| ending["of"].as_str()).collect();
+    assert_eq!(named, ["transfers", "requests", "accepted requests", "requests that were not paid"]);
+    assert!(endings.iter().all(|ending| ending["ok"] == true), "{endings:#?}");
     let left: Vec<_> = std::fs::read_dir(world.folder.path()).expect("a folder").collect();
     assert!(left.is_empty(), "the demo left something where it was started: {left:?}");
 }

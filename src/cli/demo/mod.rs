@@ -1,5 +1,7 @@
 //! `demo`: the whole application in one process, on the embedded log and SQLite in a temporary folder,
-//! with the application's own load; and then the question whether everything holds.
+//! with the application's own load and story; and then the question whether everything holds.
+//!
+//! Its clock can be put forward: what waits for half an hour is seen to come due within a second.
 
 mod latency;
 mod report;
@@ -16,12 +18,12 @@ use super::error::{CliError, CliResult, Exit};
 use super::progress::Progress;
 use super::session::{self, Session, blocking};
 use super::verify;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::command::{ClientError, Outcome, Pending};
-use crate::engine::{CommandInput, Engine, Role};
+use crate::engine::{Calls, CommandInput, Demo, Engine, Role, Stage};
 use crate::settings::{LogSetting, Settings, ViewsSetting};
 use latency::Latencies;
-use report::{Figures, Report};
+use report::{Figures, Report, Sagas};
 
 pub(super) const EXAMPLES: &str = "  {bin} demo
   {bin} demo --commands 100000 --seed 7 --json
@@ -31,6 +33,7 @@ pub(super) const EXAMPLES: &str = "  {bin} demo
 const IN_FLIGHT: usize = 1000;
 const COMMAND_WAIT: Duration = Duration::from_secs(30);
 const VIEWS_WAIT: Duration = Duration::from_mins(1);
+const SAGAS_WAIT: Duration = Duration::from_mins(2);
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -96,16 +99,30 @@ fn remove(path: &Path) {
 async fn perform(args: &Args, session: &Session) -> CliResult<Report> {
     let demo = session.app.demo.clone();
     let demo = demo.ok_or_else(|| CliError::usage(format!("{} has no demo", session.app.name)))?;
-    let engine = session.engine().await?;
+    let (app, settings) = (session.app.clone(), session.settings.clone());
+    let engine = blocking(move || Engine::connect_with_clock(app, settings, Clock::adjustable())).await??;
+    let engine = Arc::new(engine);
     let roles = session::start(&engine, &Role::ALL).await?;
     let before = figures(&engine).await?;
     let load = load(&engine, demo.commands(args.seed, args.commands), args.commands).await?;
+    let sagas = play(&engine, demo.as_ref()).await?;
     let after = figures(&engine).await?;
     let of = engine.clone();
     let audit = blocking(move || verify::audit(&of)).await??;
     roles.stop().await?;
     let figures = before.zip(after).map(|((query, before), (_, after))| Figures { query, before, after });
-    Ok(Report::new(session.app.name, args.seed, &load, audit, figures))
+    Ok(Report::new(session.app.name, args.seed, &load, sagas, audit, figures))
+}
+
+/// Tells the story, and waits until every saga has ended.
+async fn play(engine: &Arc<Engine>, demo: &dyn Demo) -> CliResult<Sagas> {
+    let stage = Stage { calls: Calls::open(engine, IN_FLIGHT).await? };
+    demo.story(&stage).await.map_err(CliError::failed)?;
+    stage.calls.close().await;
+    let open = engine.sagas_ended(SAGAS_WAIT).await?;
+    let of = engine.clone();
+    let counts = blocking(move || of.event_counts()).await??;
+    Ok(Sagas { open, endings: demo.endings(&counts) })
 }
 
 /// The application's figures, once its views have all that has happened.

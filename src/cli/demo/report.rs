@@ -10,6 +10,7 @@ use super::Load;
 use crate::cli::error::CliResult;
 use crate::cli::output::Output;
 use crate::cli::verify;
+use crate::engine::Ending;
 use crate::verify::Report as Audit;
 
 /// All of it, as one object.
@@ -24,7 +25,16 @@ pub(super) struct Report {
     latency_ms: LatencyMs,
     #[serde(skip_serializing_if = "Option::is_none")]
     figures: Option<Figures>,
+    sagas: Sagas,
     verify: Audit,
+}
+
+/// What became of what takes several steps.
+#[derive(Serialize)]
+pub(super) struct Sagas {
+    /// How many have not ended.
+    pub(super) open: usize,
+    pub(super) endings: Vec<Ending>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +63,14 @@ pub(super) struct Figures {
 }
 
 impl Report {
-    pub(super) fn new(app: &'static str, seed: u64, load: &Load, audit: Audit, figures: Option<Figures>) -> Self {
+    pub(super) fn new(
+        app: &'static str,
+        seed: u64,
+        load: &Load,
+        sagas: Sagas,
+        audit: Audit,
+        figures: Option<Figures>,
+    ) -> Self {
         let sorted = |counts: &hashbrown::HashMap<String, u64>| counts.iter().map(|(k, v)| (k.clone(), *v)).collect();
         let (refused, failed): (BTreeMap<String, u64>, BTreeMap<String, u64>) =
             (sorted(&load.refused), sorted(&load.failed));
@@ -61,7 +78,7 @@ impl Report {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let commands_per_second = if load.seconds > 0.0 { (sent as f64 / load.seconds).round() } else { 0.0 };
         Self {
-            ok: audit.ok && load.unanswered == 0 && failed.is_empty(),
+            ok: audit.ok && load.unanswered == 0 && failed.is_empty() && sagas.ok(),
             app,
             seed,
             commands: Commands { sent, accepted: load.accepted, refused, failed, unanswered: load.unanswered },
@@ -72,6 +89,7 @@ impl Report {
                 p99: millis(load.latencies.percentile(99)),
             },
             figures,
+            sagas,
             verify: audit,
         }
     }
@@ -96,7 +114,27 @@ impl Report {
         if let Some(Figures { query, before, after }) = &self.figures {
             output.line(format!("{query}\n  at the start {before}\n  at the end   {after}"))?;
         }
+        self.sagas.show(output)?;
         verify::show(&self.verify, output)
+    }
+}
+
+impl Sagas {
+    fn ok(&self) -> bool {
+        self.open == 0 && self.endings.iter().all(|ending| ending.ok)
+    }
+
+    fn show(&self, output: &mut Output) -> CliResult {
+        for Ending { of, begun, ends, ok } in &self.endings {
+            let ends: Vec<_> = ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+            let mark = if *ok { "ok  " } else { "BAD " };
+            output.line(format!("{mark} {begun} {of}: {}", ends.join(", ")))?;
+        }
+        match self.open {
+            0 => output.line("ok   every saga has ended")?,
+            open => output.line(format!("BAD  {open} sagas have not ended; see them with `sagas ls`"))?,
+        }
+        Ok(())
     }
 }
 

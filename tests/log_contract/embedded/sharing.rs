@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use headwater::clock::Timestamp;
+use headwater::clock::{Clock, Timestamp};
 use headwater::log::embedded::{EmbeddedLog, Opened, RemoteLog, Settings, connect_or_open};
 use headwater::log::{
     Bounds, CommittedOffset, Group, Isolation, Log, LogError, Member, Reader, Sender, Topic, TopicPartition, TopicSpec,
@@ -21,14 +21,14 @@ use crate::world::{PATIENCE, World, record, value};
 const FOLDER: &str = "HEADWATER_TEST_HOLDER_FOLDER";
 
 fn holder(folder: &Path) -> EmbeddedLog {
-    match connect_or_open(folder, &Settings::default()).unwrap() {
+    match connect_or_open(folder, &Settings::default(), &Clock::system()).unwrap() {
         Opened::Holder(log) => log,
         Opened::Guest(log) => panic!("somebody else holds it: {log:?}"),
     }
 }
 
 fn guest(folder: &Path) -> RemoteLog {
-    match connect_or_open(folder, &Settings::default()).unwrap() {
+    match connect_or_open(folder, &Settings::default(), &Clock::system()).unwrap() {
         Opened::Guest(log) => log,
         Opened::Holder(log) => panic!("nobody else holds it: {log:?}"),
     }

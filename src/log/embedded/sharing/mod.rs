@@ -48,13 +48,14 @@ impl Opened {
     }
 }
 
-/// Opens the log in a folder and serves it; goes through its holder if there is one.
-pub fn connect_or_open(folder: &Path, settings: &Settings) -> Result<Opened, LogError> {
+/// Opens the log in a folder and serves it, its records stamped by this clock; goes through its holder if
+/// there is one.
+pub fn connect_or_open(folder: &Path, settings: &Settings, clock: &Clock) -> Result<Opened, LogError> {
     let deadline = clock::instant() + PATIENCE;
     loop {
         let holder = match FolderLock::try_take(folder)? {
             Ok(lock) => {
-                let log = EmbeddedLog::open_locked(folder, lock, settings.clone(), Clock::system())?;
+                let log = EmbeddedLog::open_locked(folder, lock, settings.clone(), clock.clone())?;
                 return Ok(Opened::Holder(log.serve(folder)?));
             }
             Err(holder) => holder,

@@ -1,13 +1,18 @@
-//! The load that `bank demo` shows the bank at work with.
+//! What `bank demo` shows the bank at work with: a load, a story, and what must have come of both.
 
-use headwater::engine::{CommandInput, Demo};
+mod story;
+
+use futures::future::BoxFuture;
+use headwater::Aggregate;
+use headwater::engine::{CommandInput, Demo, Ending, EventCounts, Stage, StoryError};
 use serde_json::{Value, json};
 
+use crate::account::Account;
 use crate::registry::RegistryId;
 use crate::values::Money;
 
-/// Many customers, a few of them busy: accounts open, money comes in and goes out, not always with
-/// success; now and then a debt is forgiven or an account deleted.
+/// Many customers, a few of them busy: accounts open, money comes in and goes out, is sent and asked for, not
+/// always with success; now and then a debt is forgiven or an account deleted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DemoLoad;
 
@@ -15,11 +20,53 @@ impl Demo for DemoLoad {
     fn commands(&self, seed: u64, count: u64) -> Box<dyn Iterator<Item = CommandInput> + Send> {
         // One account for twenty commands.
         let accounts = (count / 20).clamp(1, 100_000);
-        Box::new(Load { dice: Dice(seed), accounts, reserved: false, opened: 0, left: count })
+        Box::new(Load { dice: Dice(seed), accounts, reserved: false, opened: 0, begun: 0, left: count })
     }
 
     fn figures(&self) -> Option<(&'static str, Value)> {
         Some(("BankStats", json!({})))
+    }
+
+    fn story<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<(), StoryError>> {
+        Box::pin(story::tell(stage))
+    }
+
+    /// As the events count them; what did not happen is what was asked for less what did.
+    fn endings(&self, events: &EventCounts) -> Vec<Ending> {
+        let of = |event| events.of(Account::NAME, event);
+        let (created, received) = (of("RequestCreated"), of("RequestReceived"));
+        let (approved, rejected, paid) = (of("RequestApproved"), of("RequestRejected"), of("RequestCredited"));
+        vec![
+            Ending::of(
+                "transfers",
+                of("TransferDebited"),
+                &[("arrived", of("TransferCredited")), ("given back", of("TransferDebitRolledBack"))],
+            ),
+            Ending::of(
+                "requests",
+                created,
+                &[
+                    ("refused", created.saturating_sub(received)),
+                    ("rejected", rejected),
+                    ("timed out", received.saturating_sub(approved + rejected)),
+                    ("accepted", approved),
+                ],
+            ),
+            Ending::of(
+                "accepted requests",
+                approved,
+                &[
+                    ("paid", paid),
+                    ("not covered", approved.saturating_sub(of("RequestDebited"))),
+                    ("given back", of("RequestDebitRolledBack")),
+                ],
+            ),
+            Ending::of(
+                "requests that were not paid",
+                created.saturating_sub(paid),
+                &[("told to whoever asked", of("RequestRejectionReceived"))],
+            ),
+        ]
     }
 }
 
@@ -28,6 +75,8 @@ struct Load {
     accounts: u64,
     reserved: bool,
     opened: u64,
+    /// How many transactions were begun.
+    begun: u64,
     left: u64,
 }
 
@@ -64,14 +113,22 @@ impl Load {
     fn move_money(&mut self) -> CommandInput {
         // The lower of three dice: some accounts are far busier than others.
         let busy = (0..3).map(|_| self.dice.roll(self.opened)).min().unwrap_or(0);
-        let (command, moves) = match self.dice.roll(1000) {
-            0..490 => ("DepositFunds", true),
-            490..980 => ("WithdrawFunds", true),
-            980..999 => ("ForgiveDebt", false),
-            _ => ("DeleteAccount", false),
+        let (command, data) = match self.dice.roll(1000) {
+            0..450 => ("DepositFunds", json!({ "amount": self.amount() })),
+            450..900 => ("WithdrawFunds", json!({ "amount": self.amount() })),
+            900..950 => ("Transfer", self.transaction("funded_account")),
+            950..980 => ("Request", self.transaction("funding_account")),
+            980..999 => ("ForgiveDebt", json!({})),
+            _ => ("DeleteAccount", json!({})),
         };
-        let data = if moves { json!({ "amount": self.amount() }) } else { json!({}) };
         account(busy + 1, command, data)
+    }
+
+    /// With anybody, also with one who has no account yet.
+    fn transaction(&mut self, other_side: &str) -> Value {
+        self.begun += 1;
+        let other = 1 + self.dice.roll(self.opened + self.opened / 4 + 1);
+        json!({ "transaction_id": format!("load-{}", self.begun), other_side: account_id(other), "amount": self.amount() })
     }
 
     /// Small amounts more often than large ones.
