@@ -7,6 +7,8 @@
 mod account;
 mod conservation;
 mod demo;
+#[cfg(test)]
+mod kills;
 mod projections;
 mod queries;
 mod registry;

@@ -52,7 +52,7 @@ pub async fn tell(stage: &Stage) -> Result<(), StoryError> {
 struct House<'a> {
     calls: &'a Calls,
     payer: String,
-    payee: String,
+    receiver: String,
     leaver: String,
 }
 
@@ -63,14 +63,14 @@ impl<'a> House<'a> {
             let reply = send(calls, "account_registry", &RegistryId.to_string(), "CreateAccount", data).await?;
             reply.as_str().map(str::to_owned).ok_or_else(|| StoryError::new(format!("{reply} is no account's number")))
         };
-        let (payer, payee) = (account("Paula Payer", Some("1000.00")).await?, account("Peter Payee", None).await?);
-        Ok(Self { calls, payer, payee, leaver: account("Lena Leaver", None).await? })
+        let (payer, receiver) = (account("Paula Payer", Some("1000.00")).await?, account("Rita Receiver", None).await?);
+        Ok(Self { calls, payer, receiver, leaver: account("Lena Leaver", None).await? })
     }
 
     /// To somebody, and to nobody.
     async fn send(&self) -> Result<(), StoryError> {
         let to_nobody = AccountId::LAST.to_string();
-        for (transaction, to) in [("rent", &self.payee), ("to nobody", &to_nobody)] {
+        for (transaction, to) in [("rent", &self.receiver), ("to nobody", &to_nobody)] {
             let data = json!({ "transaction_id": transaction, "funded_account": to, "amount": "10.00" });
             self.tell(&self.payer, "Transfer", data).await?;
         }
@@ -81,8 +81,8 @@ impl<'a> House<'a> {
     async fn ask(&self) -> Result<(), StoryError> {
         let nobody = AccountId::LAST.to_string();
         let of_payer =
-            REQUESTS.iter().map(|(transaction, amount, _)| (&self.payee, &self.payer, *transaction, *amount));
-        let others = [(&self.payee, &nobody, "of nobody", "1.00"), (&self.leaver, &self.payer, "left", "50.00")];
+            REQUESTS.iter().map(|(transaction, amount, _)| (&self.receiver, &self.payer, *transaction, *amount));
+        let others = [(&self.receiver, &nobody, "of nobody", "1.00"), (&self.leaver, &self.payer, "left", "50.00")];
         for (by, of, transaction, amount) in of_payer.chain(others) {
             let data = json!({ "transaction_id": transaction, "funding_account": of, "amount": amount });
             self.tell(by, "Request", data).await?;
@@ -93,8 +93,8 @@ impl<'a> House<'a> {
     /// Once the view shows what is asked for.
     async fn answer(&self) -> Result<(), StoryError> {
         self.wait_for("AccountSummary", "requests", REQUESTS.len() + 1).await?;
-        let of_payee = REQUESTS.iter().map(|(transaction, _, answer)| (&self.payee, *transaction, *answer));
-        for (by, transaction, answer) in of_payee.chain([(&self.leaver, "left", Answer::Accepted)]) {
+        let of_receiver = REQUESTS.iter().map(|(transaction, _, answer)| (&self.receiver, *transaction, *answer));
+        for (by, transaction, answer) in of_receiver.chain([(&self.leaver, "left", Answer::Accepted)]) {
             let command = match answer {
                 Answer::Accepted => "AcceptRequest",
                 Answer::Rejected => "RejectRequest",
