@@ -4,6 +4,7 @@
 
 mod foreign_consumer;
 mod movements;
+mod proof;
 mod real_movements;
 mod servers;
 mod teller;

@@ -1,6 +1,7 @@
 //! A bank of its own: topics, schemas, views and state that nobody else uses, and its command line.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
@@ -61,12 +62,32 @@ impl Bank {
         self.workers.push(Worker { process, log });
     }
 
+    /// A worker that answers at an address of its own: over HTTP if it is a gateway, of its health otherwise.
+    pub fn serve(&self, arguments: &[&str]) -> Served {
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").to_string();
+        let is_gateway = arguments == ["run"] || arguments.contains(&"gateway");
+        let setting = if is_gateway { "HEADWATER_HTTP__LISTEN" } else { "HEADWATER_HEALTH__LISTEN" };
+        let mut command = self.command(arguments);
+        let mut process = command.env(setting, &address).stderr(Stdio::piped()).spawn().expect("the bank starts");
+        let log = read_all(process.stderr.take().expect("piped"));
+        Served { worker: Some(Worker { process, log }), address }
+    }
+
+    /// Comes back once no saga is open any more.
+    pub fn wait_until_sagas_have_ended(&self) {
+        let deadline = headwater::clock::instant() + PATIENCE;
+        loop {
+            let open = self.succeed(&["sagas", "ls", "--json"]);
+            if open.is_empty() {
+                return;
+            }
+            assert!(!is_past(deadline), "these sagas do not end:\n{open}");
+        }
+    }
+
     /// Ends the oldest worker as a crash would.
     pub fn kill_a_worker(&mut self) {
-        let mut worker = self.workers.remove(0);
-        worker.process.kill().expect("it runs");
-        worker.process.wait().expect("it ended");
-        eprintln!("a killed worker said:\n{}", worker.log.join().expect("read"));
+        eprintln!("a killed worker said:\n{}", self.workers.remove(0).kill());
     }
 
     /// A command that must succeed: what it wrote to standard output.
@@ -108,13 +129,54 @@ impl Bank {
 
 impl Drop for Bank {
     fn drop(&mut self) {
-        for mut worker in self.workers.drain(..) {
-            // The servers' part is taken away next: there is nothing to leave in good order.
-            let _ = worker.process.kill();
-            let _ = worker.process.wait();
-            if std::thread::panicking() {
-                eprintln!("a worker said:\n{}", worker.log.join().unwrap_or_default());
-            }
+        for worker in self.workers.drain(..) {
+            worker.end();
+        }
+    }
+}
+
+impl Worker {
+    /// As a crash would; what it said.
+    fn kill(mut self) -> String {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ended");
+        self.log.join().expect("read")
+    }
+
+    /// The servers' part is taken away next: there is nothing to leave in good order.
+    fn end(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("a worker said:\n{}", self.log.join().unwrap_or_default());
+        }
+    }
+}
+
+/// A worker that answers at an address of its own. It ends with this.
+pub struct Served {
+    worker: Option<Worker>,
+    address: String,
+}
+
+impl Served {
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.kill();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.end();
         }
     }
 }

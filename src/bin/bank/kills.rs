@@ -108,8 +108,7 @@ impl Bank {
     /// Kills one process after the other, so many at most, until something holds; how many.
     fn kill_until(&self, what: &str, most: usize, holds: impl Fn(&Self) -> bool) -> usize {
         let deadline = clock::instant() + PATIENCE;
-        let mut kills = 0;
-        for (call, fault) in KILLS.into_iter().cycle() {
+        for (kills, (call, fault)) in KILLS.into_iter().cycle().enumerate() {
             let strike = (kills < most).then_some(Strike { call, number: 1, fault });
             let faults = Faults::new(strike.into_iter().collect());
             let lanes = self.start_sagas(&faults);
@@ -120,7 +119,6 @@ impl Bank {
                 assert!(clock::instant() < deadline, "not in time: {what}: {:?}", self.instances());
                 std::thread::sleep(Duration::from_millis(2));
             }
-            kills += 1;
         }
         unreachable!("it goes round and round")
     }
@@ -201,7 +199,9 @@ impl Bank {
                 issued.entry(without_version(&reply_to.key)).or_default().push(name);
             }
         }
-        issued.values_mut().for_each(|names| names.sort_unstable());
+        for names in issued.values_mut() {
+            names.sort_unstable();
+        }
         issued
     }
 
