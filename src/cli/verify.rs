@@ -9,7 +9,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::session::{Session, blocking};
 use crate::engine::Engine;
-use crate::verify::{AggregateCounts, Check, Report, VerifyError, Violation};
+use crate::verify::{AggregateCounts, Check, Report, SagaCounts, VerifyError, Violation};
 
 pub(super) const EXAMPLES: &str = "  {bin} verify
   {bin} verify --json | jq .violations";
@@ -39,6 +39,15 @@ pub(super) fn show(report: &Report, output: &mut Output) -> CliResult {
     }
     for of in &report.aggregates {
         output.line(counted(of))?;
+    }
+    for of in &report.sagas {
+        let SagaCounts { saga, instances, open, inputs, pending, commands, beyond_retention } = of;
+        let pending = if *pending == 0 { String::new() } else { format!(", {pending} pending") };
+        let beyond =
+            if *beyond_retention == 0 { String::new() } else { format!(", {beyond_retention} beyond retention") };
+        output.line(format!(
+            "saga {saga}: {instances} instances, {open} of them open, {inputs} inputs, {commands} commands{pending}{beyond}"
+        ))?;
     }
     for of in &report.views {
         let parked =

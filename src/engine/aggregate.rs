@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::events::{EventRow, EventsError, Fold, Read, place, read_event};
 use super::prepare::PrepareError;
@@ -72,8 +71,8 @@ pub trait AggregateGate: Send + Sync {
     fn event(&self, record: &Record, secrets: Secrets) -> Result<EventRow, EventsError>;
     /// The outcomes in a record of its outcomes topic.
     fn outcomes(&self, record: &Record) -> Result<Outcomes, EventsError>;
-    /// The command's id in a record of its commands topic; `None` if it cannot be read.
-    fn command_id(&self, record: &Record) -> Option<Uuid>;
+    /// The head of the command in a record of its commands topic; `None` if it cannot be read.
+    fn command_head(&self, record: &Record) -> Option<CommandHead>;
     /// Begins to fold the events of one instance.
     fn fold(&self, id: &str) -> Box<dyn Fold>;
     /// Holds its topics to what must always hold. Blocks.
@@ -215,9 +214,8 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
         decoded.map_err(|reason| EventsError::unreadable(record, reason))
     }
 
-    fn command_id(&self, record: &Record) -> Option<Uuid> {
-        let head = self.0.commands.decode_head(record.value.as_deref()?);
-        head.ok().map(|head| head.id)
+    fn command_head(&self, record: &Record) -> Option<CommandHead> {
+        self.0.commands.decode_head(record.value.as_deref()?).ok()
     }
 
     fn fold(&self, id: &str) -> Box<dyn Fold> {

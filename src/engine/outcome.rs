@@ -153,8 +153,8 @@ impl Search<'_> {
         let first = self.log.offset_at(&place, self.issued_at.minus(SKEW))?.unwrap_or(end).min(end);
         let (id, aggregate, command_id) = (self.id, self.aggregate, self.command_id);
         let found = self.scan(&place, first, end, begun, |record| {
-            let is_it =
-                record.key.as_deref() == Some(id.as_bytes()) && aggregate.command_id(record) == Some(command_id);
+            let is_it = record.key.as_deref() == Some(id.as_bytes())
+                && aggregate.command_head(record).is_some_and(|head| head.id == command_id);
             Ok(if is_it { Some(true) } else { (record.timestamp > last).then_some(false) })
         })?;
         Ok(found.unwrap_or(false))

@@ -18,6 +18,7 @@ use crate::saga::{self, Saga, SagaCodecs, SagaSettings, StateHead, UnderWay};
 use crate::schema::json::{self, Secrets};
 use crate::schema::{Data, DecodeError, Decoded, Registry, SchemaError};
 use crate::topology::{SagaTopics, Topology};
+use crate::verify::{self, CommandHeads, Findings, SagaCounts, Scope, VerifyError};
 
 /// A saga.
 pub trait SagaType: Send + Sync {
@@ -43,6 +44,13 @@ pub trait SagaGate: Send + Sync {
     fn instance(&self, id: &str, record: &[u8], secrets: Secrets) -> Result<InstanceRow, InstanceError>;
     /// An inbox record that wakes an instance.
     fn wake(&self, id: Uuid, now: Timestamp) -> Result<bytes::Bytes, SchemaError>;
+    /// Holds its instances to their inputs. Blocks.
+    fn verify(
+        &self,
+        scope: &Scope<'_>,
+        commands: &dyn CommandHeads,
+        findings: &mut Findings,
+    ) -> Result<SagaCounts, VerifyError>;
     /// Starts to run its instances.
     fn start(&self, parts: &ProcessorParts, settings: &SagaSettings) -> Result<Vec<Lanes>, LaneError>;
 }
@@ -191,6 +199,15 @@ impl<S: Saga> SagaGate for Gate<S> {
     fn wake(&self, id: Uuid, now: Timestamp) -> Result<bytes::Bytes, SchemaError> {
         let data = InboxData::Wake(Wake {});
         self.0.inbox.encode(&InboxInput { id, occurred_at: now, correlation_id: id, data })
+    }
+
+    fn verify(
+        &self,
+        scope: &Scope<'_>,
+        commands: &dyn CommandHeads,
+        findings: &mut Findings,
+    ) -> Result<SagaCounts, VerifyError> {
+        verify::saga(scope, &self.0, commands, findings)
     }
 
     fn start(&self, parts: &ProcessorParts, settings: &SagaSettings) -> Result<Vec<Lanes>, LaneError> {

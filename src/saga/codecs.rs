@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::records::{StateControl, StateHead};
 use super::{Saga, SourceEvent};
-use crate::command::{DeadLetter, InboxInput};
-use crate::projection::{Decoder, EventSource, Source};
+use crate::command::{DeadLetter, EventInput, InboxInput};
+use crate::event::Recorded;
+use crate::log::Record;
+use crate::projection::{Decoder, EventSource, ReadError, Source};
 use crate::schema::{Codec, RecordCodec, Registry, SchemaError};
 use crate::topology::{SagaTopics, Topology};
 
@@ -52,7 +56,18 @@ impl<S: Saga> SagaCodecs<S> {
         Ok(())
     }
 
-    pub(super) fn source(&self, aggregate: &str) -> Option<&Decoder<SourceEvent<S>>> {
-        self.sources.iter().find(|(name, _)| *name == aggregate).map(|(_, decoder)| decoder)
+    /// The event of an input, as it was read from its own topic; `None` if it is of no source of this saga. `at`
+    /// is the input's record.
+    pub(crate) fn event(&self, event: &EventInput, at: &Record) -> Option<Result<Recorded<SourceEvent<S>>, ReadError>> {
+        let (_, decoder) = self.sources.iter().find(|(name, _)| *name == event.aggregate)?;
+        Some(decoder.decode(&Record {
+            topic: at.topic.clone(),
+            partition: event.partition,
+            offset: event.offset,
+            timestamp: at.timestamp,
+            key: Some(Bytes::copy_from_slice(event.aggregate_id.as_bytes())),
+            value: Some(event.record.clone()),
+            traceparent: None,
+        }))
     }
 }

@@ -26,6 +26,7 @@ pub use codecs::SagaCodecs;
 pub use context::{SagaContext, SagaId};
 pub(crate) use delivery::Delivery;
 pub use input::Input;
+pub(crate) use processor::command_id;
 pub use reaction::{DeadlineChange, IssuedCommand, Reaction, StepKind};
 pub use records::{Ended, Routed, StateControl, StateHead, UnderWay};
 pub use settings::SagaSettings;

@@ -9,13 +9,14 @@
 //! | `snapshots` | snapshots and checkpoints with the full fold |
 //! | `views`, `rows` | the tables of a view with the fold of its events |
 //! | `generations` | two generations of a view with each other |
+//! | `sagas` | what the instances of a saga took in with what they issued |
 //! | `invariant` | all events with what the application itself holds to be true |
 //! | `partition` | reads the topics of one partition side by side, each once |
 //! | `cut` | where the audit ends, while others go on writing |
 //! | `report` | what was found, and where |
 //!
 //! Memory: the states of one partition's aggregates at a time, which is what the lane that owns it
-//! holds too, and its last snapshots; half a million rows of a view at a time, and its sums; what an
+//! holds too, and its last snapshots; of a saga the ids of its commands, and the inputs of one partition; half a million rows of a view at a time, and its sums; what an
 //! application's invariant holds; besides that a fixed amount, whatever the log's length.
 //!
 //! It never writes, belongs to no consumer group, and may run beside workers: what they add after it
@@ -31,6 +32,7 @@ mod partition;
 mod records;
 mod report;
 mod rows;
+mod sagas;
 mod seen;
 mod snapshots;
 mod suspects;
@@ -39,7 +41,10 @@ mod views;
 
 pub use generations::{TableComparison, compare};
 pub use invariant::{Invariant, invariant};
-pub use report::{AggregateCounts, Check, Findings, InvariantCounts, Place, Report, Rule, ViewCounts, Violation};
+pub use report::{
+    AggregateCounts, Check, Findings, InvariantCounts, Place, Report, Rule, SagaCounts, ViewCounts, Violation,
+};
+pub use sagas::{CommandHeads, saga};
 pub use views::{Database, view};
 
 use std::time::Duration;

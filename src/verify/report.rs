@@ -31,6 +31,8 @@ pub enum Rule {
     Snapshots,
     /// What a checkpoint promises is true.
     Checkpoints,
+    /// The instances of a saga issued what follows from their inputs, nothing else, and nothing twice.
+    Sagas,
     /// A view is the fold of the events up to its offsets.
     Views,
     /// What the application itself holds to be true.
@@ -40,7 +42,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule of the engine's, in the order in which they are reported.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Records,
         Self::Versions,
         Self::Sequences,
@@ -49,6 +51,7 @@ impl Rule {
         Self::Causes,
         Self::Snapshots,
         Self::Checkpoints,
+        Self::Sagas,
         Self::Views,
     ];
 
@@ -64,6 +67,7 @@ impl Rule {
             Self::Causes => "every event's command has an outcome",
             Self::Snapshots => "snapshots and the events after them are the fold of all events",
             Self::Checkpoints => "what checkpoints promise is true",
+            Self::Sagas => "sagas issued what follows from their inputs, each step once, and are open or ended",
             Self::Views => "views are the fold of the events up to their offsets",
             Self::Invariant(name) => name,
         }
@@ -216,6 +220,25 @@ pub struct AggregateCounts {
     pub checkpoints: u64,
 }
 
+/// How much of one saga was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SagaCounts {
+    /// The saga's name.
+    pub saga: &'static str,
+    /// Its instances that were looked at.
+    pub instances: u64,
+    /// Those of them that have not ended.
+    pub open: u64,
+    /// What they took in.
+    pub inputs: u64,
+    /// Inputs that are not taken in yet.
+    pub pending: u64,
+    /// The commands that are in the log.
+    pub commands: u64,
+    /// Instances that began before what is held.
+    pub beyond_retention: u64,
+}
+
 /// How much of one view was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ViewCounts {
@@ -266,6 +289,9 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What was looked at, by aggregate type.
     pub aggregates: Vec<AggregateCounts>,
+    /// What was looked at, by saga.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sagas: Vec<SagaCounts>,
     /// What was looked at, by view.
     pub views: Vec<ViewCounts>,
     /// What was looked at, by invariant of the application's.
@@ -276,19 +302,24 @@ pub struct Report {
 }
 
 impl Report {
-    /// The findings of an audit of these aggregates, views and invariants.
+    /// The findings of an audit of these aggregates, sagas, views and invariants.
     #[must_use]
     pub fn new(
         findings: Findings,
         aggregates: Vec<AggregateCounts>,
+        sagas: Vec<SagaCounts>,
         views: Vec<ViewCounts>,
         invariants: Vec<InvariantCounts>,
     ) -> Self {
-        let is_of_use = |rule: &Rule| *rule != Rule::Views || !views.is_empty();
+        let is_of_use = |rule: &Rule| match rule {
+            Rule::Views => !views.is_empty(),
+            Rule::Sagas => !sagas.is_empty(),
+            _ => true,
+        };
         let check = |rule: Rule| Check {
             rule,
             promise: rule.promise(),
-            looked_at: looked_at_for(rule, &aggregates, &views),
+            looked_at: looked_at_for(rule, &aggregates, &sagas, &views),
             violations: findings.count(rule),
         };
         let own = |of: &InvariantCounts| {
@@ -298,11 +329,11 @@ impl Report {
         let engine = Rule::ALL.into_iter().filter(is_of_use).map(check);
         let checks: Vec<_> = engine.chain(invariants.iter().map(own)).collect();
         let ok = checks.iter().all(|check| check.violations == 0);
-        Self { ok, checks, aggregates, views, invariants, violations: findings.violations }
+        Self { ok, checks, aggregates, sagas, views, invariants, violations: findings.violations }
     }
 }
 
-fn looked_at_for(rule: Rule, aggregates: &[AggregateCounts], views: &[ViewCounts]) -> u64 {
+fn looked_at_for(rule: Rule, aggregates: &[AggregateCounts], sagas: &[SagaCounts], views: &[ViewCounts]) -> u64 {
     let of = |of: &AggregateCounts| {
         let outcomes = of.accepted + of.refused + of.failed + of.copies;
         match rule {
@@ -312,10 +343,11 @@ fn looked_at_for(rule: Rule, aggregates: &[AggregateCounts], views: &[ViewCounts
             Rule::Agreement => outcomes,
             Rule::Snapshots => of.snapshots,
             Rule::Checkpoints => of.checkpoints,
-            Rule::Views | Rule::Invariant(_) => 0,
+            Rule::Sagas | Rule::Views | Rule::Invariant(_) => 0,
         }
     };
     match rule {
+        Rule::Sagas => sagas.iter().map(|saga| saga.inputs + saga.commands).sum(),
         Rule::Views => views.iter().map(|view| view.rows).sum(),
         _ => aggregates.iter().map(of).sum(),
     }
@@ -348,7 +380,7 @@ mod tests {
             findings.add(Rule::Versions, Place::record(&events(), Offset(offset), None), "a gap");
         }
         findings.add(Rule::Causes, Place::partition(&events()), "no outcome");
-        let report = Report::new(findings, Vec::new(), Vec::new(), Vec::new());
+        let report = Report::new(findings, Vec::new(), Vec::new(), Vec::new(), Vec::new());
         assert_eq!(report.violations.len(), 101);
         let versions = report.checks.iter().find(|check| check.rule == Rule::Versions).expect("a check");
         assert_eq!(versions.violations, 1000);

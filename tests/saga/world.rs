@@ -16,7 +16,7 @@ use headwater::saga::{self, SagaCodecs, SagaSettings, StateHead};
 use headwater::schema::{Data, InMemoryRegistry, Registry};
 use headwater::testing::faults::Faults;
 use headwater::topology::{Topology, partition_of};
-use headwater::verify::{self, Findings, Scope};
+use headwater::verify::{self, Findings, SagaCounts, Scope, Violation};
 
 use crate::purse::{Command, Delivery, Event, Purse};
 
@@ -207,16 +207,26 @@ impl World {
         }
     }
 
-    /// What `verify` would say to the purses.
+    fn scope(&self) -> Scope<'_> {
+        Scope { log: &*self.log, topology: &self.topology, stall: Duration::from_mins(1), progress: &|_| {} }
+    }
+
+    /// What `verify` would say to the purses and to the sagas.
     pub fn audit(&self) -> Result<(), String> {
-        let stall = Duration::from_mins(1);
-        let scope = Scope { log: &*self.log, topology: &self.topology, stall, progress: &|_| {} };
         let mut findings = Findings::default();
-        let counts = verify::aggregate(&scope, &self.purses, &mut findings).map_err(|error| error.to_string())?;
-        match findings.violations() {
-            [] if counts.pending == 0 => Ok(()),
-            violations => Err(format!("{violations:#?}, {counts:?}")),
+        let counts =
+            verify::aggregate(&self.scope(), &self.purses, &mut findings).map_err(|error| error.to_string())?;
+        match (findings.violations(), self.audit_sagas()) {
+            ([], (of_sagas, _)) if of_sagas.is_empty() && counts.pending == 0 => Ok(()),
+            (violations, of_sagas) => Err(format!("{violations:#?}, {counts:?}, {of_sagas:#?}")),
         }
+    }
+
+    /// What `verify` would say to the sagas alone.
+    pub fn audit_sagas(&self) -> (Vec<Violation>, SagaCounts) {
+        let mut findings = Findings::default();
+        let counts = verify::saga(&self.scope(), &self.deliveries, &*self.purses, &mut findings).expect("audited");
+        (findings.violations().to_vec(), counts)
     }
 }
 

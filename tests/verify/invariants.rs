@@ -63,7 +63,7 @@ fn audited(partitions: [&[Written]; 2]) -> (Report, InvariantCounts) {
     }
     let mut findings = Findings::default();
     let counts = verify::invariant::<Passing>(&world.scope(), &world.registry(), &mut findings).expect("audited");
-    (Report::new(findings, Vec::new(), Vec::new(), vec![counts.clone()]), counts)
+    (Report::new(findings, Vec::new(), Vec::new(), Vec::new(), vec![counts.clone()]), counts)
 }
 
 #[test]

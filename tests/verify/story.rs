@@ -199,7 +199,7 @@ impl World {
     pub fn audit(&self) -> (Report, AggregateCounts) {
         let mut findings = Findings::default();
         let counts = verify::aggregate(&self.scope(), &self.codecs, &mut findings).expect("audited");
-        (Report::new(findings, vec![counts.clone()], Vec::new(), Vec::new()), counts)
+        (Report::new(findings, vec![counts.clone()], Vec::new(), Vec::new(), Vec::new()), counts)
     }
 }
 

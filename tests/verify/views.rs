@@ -101,7 +101,7 @@ impl Viewed {
         let log = self.world.log();
         let on = Database { log: &log, views: &self.views, runtime: self.runtime.handle(), registry: &registry };
         let counts = verify::view(&self.world.scope(), &on, &Tallies, &mut findings).expect("audited");
-        (Report::new(findings, Vec::new(), vec![counts.clone()], Vec::new()), counts)
+        (Report::new(findings, Vec::new(), Vec::new(), vec![counts.clone()], Vec::new()), counts)
     }
 }
 

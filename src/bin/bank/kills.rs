@@ -205,11 +205,13 @@ impl Bank {
         issued
     }
 
-    /// What `verify` says of the accounts, and of the money at every prefix.
+    /// What `verify` says of the accounts, of the sagas, and of the money at every prefix.
     fn audit(&self) {
         let scope = Scope { log: &*self.log, topology: &self.topology, stall: STALL, progress: &|_| {} };
         let mut findings = Findings::default();
         let counts = verify::aggregate(&scope, &self.accounts, &mut findings).expect("audited");
+        verify::saga(&scope, &self.transfers, &*self.accounts, &mut findings).expect("audited");
+        verify::saga(&scope, &self.requests, &*self.accounts, &mut findings).expect("audited");
         verify::invariant::<Conservation>(&scope, &self.registry, &mut findings).expect("audited");
         assert_eq!((findings.violations(), counts.pending), (&[][..], 0));
     }

@@ -130,7 +130,7 @@ impl<S: Saga> Runner<S> {
             (None, _) => return Ok(()),
         };
         let changed = match input.data {
-            InboxData::EventInput(event) => self.take_event(&mut instance, event, record, &cause)?,
+            InboxData::EventInput(event) => self.take_event(&mut instance, &event, record, &cause)?,
             InboxData::OutcomeInput(outcome) => self.take_outcome(&mut instance, outcome, &cause)?,
             InboxData::Wake(_) => self.wake(&mut instance, &cause)?,
         };
@@ -171,28 +171,15 @@ impl<S: Saga> Runner<S> {
     fn take_event(
         &self,
         instance: &mut Instance<S>,
-        event: EventInput,
+        event: &EventInput,
         record: &Record,
         cause: &Cause,
     ) -> Result<bool, Obstacle> {
         if instance.head.is_ending {
             return Ok(false);
         }
-        let decoder = self
-            .codecs
-            .source(&event.aggregate)
-            .ok_or_else(|| unreadable(record, format!("{} takes no events of {} in", S::NAME, event.aggregate)))?;
-        // As it stands on its own topic.
-        let original = Record {
-            topic: self.topology.aggregate(&event.aggregate).events,
-            partition: event.partition,
-            offset: event.offset,
-            timestamp: record.timestamp,
-            key: Some(event.aggregate_id.into_bytes().into()),
-            value: Some(event.record),
-            traceparent: None,
-        };
-        let event = decoder.decode(&original).map_err(|error| match error {
+        let foreign = || unreadable(record, format!("{} takes no events of {} in", S::NAME, event.aggregate));
+        let event = self.codecs.event(event, record).ok_or_else(foreign)?.map_err(|error| match error {
             ReadError::Value(error) => undecodable(error, record),
             ReadError::Key => unreadable(record, "the event's key is no text".to_owned()).into(),
         })?;

@@ -182,7 +182,7 @@ impl<S: Saga> Runner<S> {
         causation_id: Option<Uuid>,
         cause: &Cause,
     ) -> CommandHead {
-        step.command_id = command_id(S::NAME, &instance.id, step);
+        step.command_id = command_id(S::NAME, &instance.id, step.number, &step.step, step.attempt);
         CommandHead {
             id: step.command_id,
             issued_at: cause.issued_at,
@@ -244,7 +244,6 @@ pub(super) fn retry_at(step: &UnderWay, time: Timestamp) -> Timestamp {
 }
 
 /// The id of a step's command, the same whenever it is derived: a copy of it is recognised by the aggregate.
-fn command_id(saga: &str, id: &str, step: &UnderWay) -> Uuid {
-    let UnderWay { number, step, attempt, .. } = step;
+pub(crate) fn command_id(saga: &str, id: &str, number: i64, step: &str, attempt: i32) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{saga}\0{id}\0{number}\0{step}\0{attempt}").as_bytes())
 }

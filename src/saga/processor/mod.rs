@@ -34,6 +34,7 @@ use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 use crate::topology::Topology;
 use gauges::Gauges;
+pub(crate) use instance::command_id;
 use partition::{Changes, Entry, Owned};
 use restore::Restore;
 
