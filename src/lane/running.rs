@@ -19,7 +19,7 @@ use super::restore::Restoring;
 use super::settings::LaneSettings;
 use super::status::{PartitionStates, Pulse};
 use super::transaction::Committer;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::log::{Group, Log, LogError, Member, Polled, Reader, TopicPartition};
 use crate::position::{Offset, Partition};
 
@@ -33,6 +33,8 @@ const CHUNK: usize = 500;
 /// After a failure that may pass, when to try again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
+/// A second eviction within this time is no accident.
+const CALM: Duration = Duration::from_mins(1);
 /// After how many failures in a row the lane ends, for its supervisor to start it anew: some minutes.
 const MOST_FAILURES: u32 = 300;
 
@@ -42,7 +44,10 @@ pub(super) struct Lane<P: Processor> {
     pub log: Arc<dyn Log>,
     pub clock: Clock,
     pub settings: LaneSettings,
+    group: Group,
     pub member: Box<dyn Member>,
+    /// When it last joined again, having been evicted.
+    evicted_at: Option<Instant>,
     pub reader: Box<dyn Reader>,
     pub committer: Committer,
     /// Kept with the committed offsets, so that a later owner can end what this one left open.
@@ -107,7 +112,8 @@ impl<P: Processor> Lane<P> {
         let transactional_ids = ids.join(",");
         let committer = Committer::start(parts.log.clone(), ids, stop.clone())?;
         let topics = vec![processor.input().clone()];
-        let member = parts.log.join(&Group { name: parts.group.clone(), instance: Some(name.to_owned()), topics })?;
+        let group = Group { name: parts.group.clone(), instance: Some(name.to_owned()), topics };
+        let member = parts.log.join(&group)?;
         let limit = parts.settings.batch_records.max(1);
         let meters = Meters::of(P::KIND, processor.name());
         Ok(Self {
@@ -115,7 +121,9 @@ impl<P: Processor> Lane<P> {
             log: parts.log.clone(),
             clock: parts.clock.clone(),
             settings: parts.settings.clone(),
+            group,
             member,
+            evicted_at: None,
             reader: parts.log.reader()?,
             committer,
             transactional_ids,
@@ -142,10 +150,40 @@ impl<P: Processor> Lane<P> {
     /// Works until it is told to stop, then finishes the batch at hand and leaves the group.
     pub fn run(mut self) -> Result<(), LaneError> {
         while !self.stop.load(Ordering::Relaxed) {
-            self.turn()?;
+            match self.turn() {
+                Err(LaneError::Log(LogError::Fenced(reason))) => self.join_again(reason)?,
+                turned => turned?,
+            }
         }
         self.finish()?;
         self.member.leave()?;
+        Ok(())
+    }
+
+    /// A coordinator that came up again may take a member for another one of its instance: what a restart of
+    /// the broker leaves behind. Somebody else may own the partitions by now, so it begins with nothing; and
+    /// not again and again: two that share one instance would evict each other for ever.
+    fn join_again(&mut self, reason: String) -> Result<(), LaneError> {
+        if self.evicted_at.is_some_and(|at| at.elapsed() < CALM) {
+            return Err(LogError::Fenced(reason).into());
+        }
+        tracing::warn!(
+            kind = P::KIND,
+            processor = self.processor.name(),
+            reason,
+            "evicted from the group; joining again"
+        );
+        self.evicted_at = Some(clock::instant());
+        while self.committing.take().is_some() {
+            // Whether it was committed is what the next restore finds out.
+            while self.committer.wait(IDLE_WAIT)?.is_none() {}
+        }
+        self.building = Batch::new();
+        for partition in std::mem::take(&mut self.held).into_keys() {
+            self.states.remove(partition);
+        }
+        self.epoch.0 += 1;
+        self.member = self.log.join(&self.group)?;
         Ok(())
     }
 

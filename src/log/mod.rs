@@ -218,10 +218,11 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later. A topic may be created, and a broker that has just come up
+    /// says of each that it does not exist until it has read which there are.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::QueueFull)
+        matches!(self, Self::Unavailable(_) | Self::QueueFull | Self::Missing(_))
     }
 }
 
