@@ -81,7 +81,7 @@ async fn ask(
 }
 
 fn show(session: &Session, answer: Answer<Value>) -> CliResult {
-    let Answer { answer, positions, flags } = answer;
+    let Answer { answer, positions, flags, .. } = answer;
     if flags.parked > 0 {
         tracing::warn!(parked = flags.parked, "the view has parked aggregates, of which it tells old news");
     }

@@ -176,7 +176,9 @@ impl Engine {
 
     /// The views' database. It is connected to when it is first asked for: not everybody needs it.
     pub async fn views(&self) -> Result<&Views, ViewError> {
-        let connect = async || Views::connect(&self.settings.views().to_string(), &self.topology.app).await;
+        // Boxed: every query's future would be as large as that of connecting, and is moved about a lot.
+        let connect =
+            || Box::pin(async { Views::connect(&self.settings.views().to_string(), &self.topology.app).await });
         self.views.get_or_try_init(connect).await
     }
 

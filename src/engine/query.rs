@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::BadInput;
 use crate::position::Position;
 use crate::projection::{Shape, ShapeError, Views};
-use crate::query::{self, Answer, Parameter, Projections, Query, QueryError};
+use crate::query::{self, Answer, Moment, Parameter, Projections, Query, QueryError};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,10 @@ pub trait QueryType: Send + Sync {
         at: &[Position],
         wait: Duration,
     ) -> Result<Answer<Value>, AskError>;
-    /// The same with its fields as in the query part of a URL: `name=value&…`, percent-encoded UTF-8.
+    /// Where its views are now.
+    async fn moment(&self, views: &Views) -> Result<Moment, QueryError>;
+    /// The same as [`ask`](Self::ask) with its fields as in the query part of a URL: `name=value&…`,
+    /// percent-encoded UTF-8.
     async fn ask_in_url(
         &self,
         views: &Views,
@@ -99,6 +102,10 @@ impl<Q: Query> QueryType for Erased<Q> {
         answer(views, read::<Q, _>(fields)?, at, wait).await
     }
 
+    async fn moment(&self, views: &Views) -> Result<Moment, QueryError> {
+        views.moment_of::<Q>().await
+    }
+
     async fn ask_in_url(
         &self,
         views: &Views,
@@ -120,9 +127,9 @@ fn read<'de, Q: Query, D: Deserializer<'de>>(fields: D) -> Result<Q, BadInput> {
 }
 
 async fn answer<Q: Query>(views: &Views, query: Q, at: &[Position], wait: Duration) -> Result<Answer<Value>, AskError> {
-    let Answer { answer, positions, flags } = views.ask(query, at, wait).await?;
+    let Answer { answer, positions, flags, moment } = views.ask(query, at, wait).await?;
     let as_json = |answer| serde_json::to_value(answer).map_err(|error| QueryError::Row(error.to_string()));
-    Ok(Answer { answer: answer.map(as_json).transpose()?, positions, flags })
+    Ok(Answer { answer: answer.map(as_json).transpose()?, positions, flags, moment })
 }
 
 /// A path as a JSON pointer (RFC 6901).

@@ -190,8 +190,8 @@ fn add_standing(heads: &mut HeaderMap, judged: &Judged) {
 }
 
 /// JSON text as a response.
-pub(super) fn json_response(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -57,6 +57,7 @@ impl Limits {
         let seat = self.seat(client)?;
         let room = self.streams.clone().try_acquire_owned();
         let room = room.map_err(|_| Problem::unavailable("busy", "too many event streams are open; try again"))?;
+        metrics::gauge!("headwater_event_streams").increment(1.0);
         Ok(StreamSeat { _seat: seat, _room: room })
     }
 
@@ -80,6 +81,12 @@ impl Limits {
 impl Clients {
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for StreamSeat {
+    fn drop(&mut self) {
+        metrics::gauge!("headwater_event_streams").decrement(1.0);
     }
 }
 

@@ -7,6 +7,7 @@
 //! An application adds routes of its own with [`App::routes`](crate::App::routes); what they need of the
 //! library below is named here.
 
+mod answers;
 mod body;
 mod commands;
 mod docs;
@@ -18,6 +19,7 @@ mod observe;
 mod openapi;
 mod problem;
 mod queries;
+mod rounds;
 mod server;
 
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ pub use server::{Leaving, ServeError, Server};
 use crate::engine::{Calls, Engine, EngineError, Feeds, Judged};
 use crate::schema::SchemaError;
 use crate::settings::HttpSettings;
+use answers::Answers;
 use limits::Limits;
 
 /// An application's own routes, over the same calls as the engine's.
@@ -66,6 +69,7 @@ pub(crate) struct Gate {
     settings: HttpSettings,
     limits: Limits,
     feeds: Feeds,
+    answers: Answers,
     leaving: Leaving,
 }
 
@@ -122,7 +126,8 @@ fn router(
 ) -> Result<Router, SchemaError> {
     let feeds = Feeds::new(calls);
     let limits = Limits::new(settings);
-    let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits, feeds, leaving });
+    let answers = Answers::new(calls.clone());
+    let gate = Arc::new(Gate { calls: calls.clone(), settings: settings.clone(), limits, feeds, answers, leaving });
     let routes = Router::new()
         .route("/{aggregate}/{id}/{command}", post(commands::send))
         .route("/{aggregate}/{id}/commands/{command_id}", get(commands::look_up))

@@ -7,15 +7,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Gate;
+use super::answers::{Question, Shown, shown};
 use super::commands::json_response;
 use super::headers;
 use super::problem::Problem;
 use crate::position::{Position, Sequence};
-use crate::query::ViewFlags;
 
 /// The parameter that is no field of any query: a position to wait for.
 const AT: &str = "at";
@@ -34,12 +35,16 @@ pub async fn ask(
     }
     let mut at = headers::positions(&heads)?;
     let fields = fields(parameters.as_deref().unwrap_or_default(), &mut at)?;
-    let wait = gate.wait(headers::preferences(&heads).wait);
-    let answered = gate.calls.ask_in_url(&name, &fields, &at, wait).await?;
-    let Some(answer) = answered.answer else {
+    let shown = if at.is_empty() {
+        gate.answers.ask(Question { name: name.clone(), fields }).await?
+    } else {
+        let wait = gate.wait(headers::preferences(&heads).wait);
+        Arc::new(shown(gate.calls.ask_in_url(&name, &fields, &at, wait).await?))
+    };
+    let Some(body) = &shown.body else {
         return Err(Problem::not_found("no_such_thing", format!("{name} knows of no such thing")));
     };
-    Ok(respond(&answer.to_string(), &answered.positions, answered.flags, &heads))
+    Ok(respond(body, &shown, &heads))
 }
 
 /// The query's own fields, and the positions among them.
@@ -60,18 +65,19 @@ fn fields(parameters: &str, at: &mut Vec<Position>) -> Result<String, Problem> {
     Ok(fields)
 }
 
-fn respond(body: &str, positions: &[Position], flags: ViewFlags, asked: &HeaderMap) -> Response {
-    let tag = format!("W/\"{:x}\"", xxh3_64(body.as_bytes()) ^ flags.parked ^ (u64::from(flags.partial) << 63));
+fn respond(body: &Bytes, shown: &Shown, asked: &HeaderMap) -> Response {
+    let flags = shown.flags;
+    let tag = format!("W/\"{:x}\"", xxh3_64(body) ^ flags.parked ^ (u64::from(flags.partial) << 63));
     let mut response = if headers::is_known(asked, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json_response(StatusCode::OK, body.to_owned())
+        json_response(StatusCode::OK, body.clone())
     };
     let heads = response.headers_mut();
     heads.insert(header::ETAG, headers::value(tag));
     // It may be kept, and must be asked for again each time: the answer changes with every event.
     heads.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    heads.insert(headers::POSITION, headers::value(listed(positions)));
+    heads.insert(headers::POSITION, headers::value(&shown.positions));
     if flags.parked > 0 {
         heads.insert(headers::PARKED, flags.parked.into());
     }
@@ -81,8 +87,8 @@ fn respond(body: &str, positions: &[Position], flags: ViewFlags, asked: &HeaderM
     response
 }
 
-/// Partitions without events say nothing.
-fn listed(positions: &[Position]) -> String {
+/// Positions as a header has them; partitions without events say nothing.
+pub(super) fn listed(positions: &[Position]) -> String {
     let mut list = String::new();
     for position in positions.iter().filter(|position| position.sequence > Sequence::NONE) {
         let between = if list.is_empty() { "" } else { ", " };

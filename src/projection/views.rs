@@ -7,8 +7,9 @@
 //!   nothing, and nothing if any offset or epoch is not the expected one.
 //! * A [reading](ViewStore::read) sees one moment of each view: rows, positions and flags.
 
+use std::any::TypeId;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use hashbrown::HashMap;
 use tokio::sync::watch;
 
 use super::batch::{Advance, Batch};
-use super::error::ViewError;
+use super::error::{ShapeError, ViewError};
 use super::generations::Generations;
 use super::tables::Shape;
 use super::value::Value;
@@ -71,7 +72,7 @@ impl fmt::Display for Generation {
 }
 
 /// How far a view has folded one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoredPosition {
     /// The partition.
     pub source: SourcePartition,
@@ -136,7 +137,7 @@ pub enum Applied {
 }
 
 /// How far a view is, with what is to be known of its answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// Which generation of it this is.
     pub generation: Generation,
@@ -246,11 +247,16 @@ pub struct Selected {
     pub rows: Vec<Vec<Cell>>,
 }
 
+/// The shapes of views that are read together.
+type Shapes = Arc<[Arc<Shape>]>;
+
 /// The views of an application. Cheap to clone.
 #[derive(Clone)]
 pub struct Views {
     store: Arc<dyn ViewStore>,
-    changed: Arc<std::sync::Mutex<HashMap<&'static str, watch::Sender<u64>>>>,
+    changed: Arc<Mutex<HashMap<&'static str, watch::Sender<u64>>>>,
+    /// The shapes of what is read together, each set of projections by its type.
+    shapes: Arc<Mutex<HashMap<TypeId, Shapes>>>,
 }
 
 impl fmt::Debug for Views {
@@ -263,13 +269,28 @@ impl Views {
     /// Views in a database that is already connected.
     #[must_use]
     pub fn new(store: Arc<dyn ViewStore>) -> Self {
-        Self { store, changed: Arc::default() }
+        Self { store, changed: Arc::default(), shapes: Arc::default() }
     }
 
     /// The database.
     #[must_use]
     pub fn store(&self) -> &dyn ViewStore {
         &*self.store
+    }
+
+    /// Shapes that were made before, or are made now.
+    pub(crate) fn remembered(
+        &self,
+        of: TypeId,
+        make: impl FnOnce() -> Result<Vec<Arc<Shape>>, ShapeError>,
+    ) -> Result<Shapes, ShapeError> {
+        let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shapes.get(&of) {
+            return Ok(known.clone());
+        }
+        let new: Shapes = make()?.into();
+        shapes.insert(of, new.clone());
+        Ok(new)
     }
 
     /// Tells those who wait in this process that a view has moved on.
@@ -283,7 +304,7 @@ impl Views {
     }
 
     fn sender(&self, view: &'static str) -> watch::Sender<u64> {
-        let mut changed = self.changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed.entry(view).or_insert_with(|| watch::Sender::new(0)).clone()
     }
 }

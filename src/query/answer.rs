@@ -1,6 +1,11 @@
 //! An answer, with what is to be known of the views it comes from.
 
+use std::hash::Hash;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
 use crate::position::Position;
+use crate::projection::Progress;
 
 /// What a query found, and in what state the views were.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +17,21 @@ pub struct Answer<T> {
     pub positions: Vec<Position>,
     /// What may be missing in it.
     pub flags: ViewFlags,
+    /// When it was true.
+    pub moment: Moment,
+}
+
+/// A moment of some views: two are equal only if nothing changed in the views between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(u128);
+
+impl Moment {
+    /// Of how far the views were: their rows change only together with that.
+    pub(super) fn of(progress: &[Progress]) -> Self {
+        let mut hasher = Xxh3Default::new();
+        progress.hash(&mut hasher);
+        Self(hasher.digest128())
+    }
 }
 
 /// What may be missing in an answer.

@@ -1,9 +1,10 @@
 //! How a query is answered: wait for the positions asked for, then read all views at one moment.
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, ViewFlags};
+use super::answer::{Answer, Moment, ViewFlags};
 use super::error::QueryError;
 use super::rows::Rows;
 use super::{Projections, Query};
@@ -31,7 +32,7 @@ impl Views {
         at: &[Position],
         wait: Duration,
     ) -> Result<Answer<Q::Answer>, QueryError> {
-        let shapes = Q::Reads::shapes()?;
+        let shapes = self.shapes_of::<Q::Reads>()?;
         for position in at {
             is_folded(&shapes, position)?;
         }
@@ -40,10 +41,25 @@ impl Views {
             is_there(shape, progress)?;
         }
         let (positions, flags) = summary(reading.progress());
+        let moment = Moment::of(reading.progress());
         let mut rows = Rows::new(&mut *reading);
         let answer = tokio::time::timeout(LONGEST, query.ask(&mut rows)).await;
         let answer = answer.map_err(|_| QueryError::TooLong { query: Q::NAME, limit: LONGEST })??;
-        Ok(Answer { answer, positions, flags })
+        Ok(Answer { answer, positions, flags, moment })
+    }
+
+    /// Where the views of a query are now.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask)'s.
+    pub async fn moment_of<Q: Query>(&self) -> Result<Moment, QueryError> {
+        let reading = self.store().read(&self.shapes_of::<Q::Reads>()?, LONGEST + GRACE).await?;
+        Ok(Moment::of(reading.progress()))
+    }
+
+    /// The shapes of some projections, which never change.
+    fn shapes_of<P: Projections>(&self) -> Result<Arc<[Arc<Shape>]>, QueryError> {
+        Ok(self.remembered(TypeId::of::<P>(), || P::shapes())?)
     }
 
     /// The views at a moment when they have reached every position; waits at most `wait` for it.

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::projection::{Projection, Shape, ShapeError, shape_of};
 
-pub use answer::{Answer, ViewFlags};
+pub use answer::{Answer, Moment, ViewFlags};
 pub(crate) use cell::read_row;
 pub use error::QueryError;
 pub use parameters::{Hint, Kind as ParameterKind, Parameter, parameters};
@@ -58,7 +58,7 @@ pub trait Query: DeserializeOwned + Send + 'static {
     message = "`{Self}` is no projection",
     note = "`Reads` is a projection, or a tuple of two or three projections"
 )]
-pub trait Projections: sealed::Sealed {
+pub trait Projections: sealed::Sealed + 'static {
     /// The checked shapes of their tables.
     fn shapes() -> Result<Vec<Arc<Shape>>, ShapeError>;
 }

@@ -222,6 +222,21 @@ pub const METRICS: &[Metric] = &[
         "How long requests take; of event streams, until they begin",
     ),
     metric("headwater_http_requests_under_way", Gauge, Unit::Count, &[], "Requests that are being answered"),
+    metric("headwater_event_streams", Gauge, Unit::Count, &[], "Event streams that are open"),
+    metric(
+        "headwater_client_commands_under_way",
+        Gauge,
+        Unit::Count,
+        &[],
+        "Commands that were sent from here and are waited for",
+    ),
+    metric(
+        "headwater_query_answers_total",
+        Counter,
+        Unit::Count,
+        &["from"],
+        "Queries over HTTP: answered from the `view`, or from what is `kept` because the view has not moved since",
+    ),
     metric(
         "headwater_view_batch_events",
         Histogram(SIZES),

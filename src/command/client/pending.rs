@@ -35,6 +35,7 @@ impl Pending {
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, ClientError> {
         let receiver = shared.wait_for(&key)?;
+        metrics::gauge!("headwater_client_commands_under_way").increment(1.0);
         Ok(Self { key, receiver, begun, deadline, shared: shared.clone(), span, _permit: permit })
     }
 
@@ -70,6 +71,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
+        metrics::gauge!("headwater_client_commands_under_way").decrement(1.0);
         self.receiver.close();
         self.shared.forget(&self.key);
     }

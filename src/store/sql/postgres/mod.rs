@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use self::write::PostgresWriting;
 use super::apply::{self, Transacting};
@@ -26,6 +26,8 @@ use crate::projection::{
 
 const CONNECTIONS: u32 = 8;
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
+/// How long an idle connection is believed to be there.
+const TRUSTED_FOR: Duration = Duration::from_millis(500);
 /// A statement that takes longer is hopeless: it is cut off, and the batch is tried again.
 const BEGIN_WRITING: &str = "BEGIN; SET LOCAL statement_timeout = '120s'; SET LOCAL lock_timeout = '20s'";
 
@@ -47,6 +49,15 @@ impl PostgresViews {
         let options = options.application_name("headwater").disable_statement_logging();
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_WAIT);
+        // One that was used a moment ago need not be asked whether it is still there.
+        let pool = pool.test_before_acquire(false).before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
         let pool = pool.connect_with(options).await.map_err(|error| match view_error(error) {
             ViewError::Unavailable(reason) | ViewError::Failed(reason) => {
                 ViewError::Unavailable(format!("PostgreSQL at {place}: {reason}"))
