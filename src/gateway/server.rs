@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -159,34 +160,52 @@ async fn accept(
     mut last_call: watch::Receiver<bool>,
 ) -> Connections {
     let mut connections = Connections::default();
-    let room = Arc::new(Semaphore::new(settings.connections));
-    let http = http(&settings);
+    let taking = Taking::new(router, settings);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.tasks.join_next() => continue,
-            _ = last_call.wait_for(|called| *called) => return connections,
+            _ = last_call.wait_for(|called| *called) => break,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok(accepted) => taking.take(accepted, &mut connections),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 tokio::time::sleep(ACCEPT_WAIT).await;
-                continue;
             }
-        };
-        let Ok(place) = room.clone().try_acquire_owned() else {
-            turn_away(stream);
-            continue;
-        };
+        }
+    }
+    // Those that the system has taken already would be cut with the listener.
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        taking.take(accepted, &mut connections);
+    }
+    connections
+}
+
+/// What every connection is taken with.
+struct Taking {
+    router: Router,
+    settings: HttpSettings,
+    http: http1::Builder,
+    room: Arc<Semaphore>,
+}
+
+impl Taking {
+    fn new(router: Router, settings: HttpSettings) -> Self {
+        let (room, http) = (Arc::new(Semaphore::new(settings.connections)), http(&settings));
+        Self { router, settings, http, room }
+    }
+
+    fn take(&self, (stream, peer): (TcpStream, SocketAddr), connections: &mut Connections) {
+        let Ok(place) = self.room.clone().try_acquire_owned() else { return turn_away(stream) };
         let _ = stream.set_nodelay(true);
-        let service = router.clone().map_request(move |request: Request<hyper::body::Incoming>| {
+        let service = self.router.clone().map_request(move |request: Request<hyper::body::Incoming>| {
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             request
         });
-        let stream = patient(stream, settings.transfer_timeout.0);
-        let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let stream = patient(stream, self.settings.transfer_timeout.0);
+        let serving = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let watched = connections.graceful.watch(serving);
         connections.tasks.spawn(async move {
             let _place = place;
