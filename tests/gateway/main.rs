@@ -1,10 +1,21 @@
 //! The engine as it is called from outside: by applications as a library, and over HTTP.
 
+mod bank;
 mod calls;
 mod commands;
+mod crashes;
+mod customers;
+mod outage;
 mod outcomes;
 mod queries;
 mod replies;
 mod sample;
 mod served;
+#[path = "../bank/servers.rs"]
+mod servers;
 mod streams;
+mod streams_on_kafka;
+mod workers;
+#[path = "../journal/world.rs"]
+#[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
+mod world;

@@ -17,15 +17,20 @@ pub struct Listener {
     path: String,
     last_id: Option<String>,
     pub events: Vec<Value>,
-    comebacks: usize,
+    pub comebacks: usize,
 }
 
 impl Listener {
     /// Listens, and has its stream when this comes back.
     pub async fn to(shop: &Served, path: &str) -> Self {
-        let (client, text, path) = (shop.client.clone(), String::new(), path.to_owned());
+        Self::at(&shop.client, &shop.base, path).await
+    }
+
+    /// The same at any gateway.
+    pub async fn at(client: &Client, base: &str, path: &str) -> Self {
+        let (client, text, path) = (client.clone(), String::new(), path.to_owned());
         let mut listener = Self { client, response: None, text, path, last_id: None, events: Vec::new(), comebacks: 0 };
-        listener.connect(&shop.base).await.expect("a stream");
+        listener.connect(base).await.expect("a stream");
         while listener.last_id.is_none() {
             assert!(listener.read().await, "the stream ended before it began");
         }
@@ -84,7 +89,7 @@ impl Listener {
     /// To the first gateway that is there.
     async fn come_back(&mut self, bases: &[&str]) {
         for base in bases {
-            if self.client.get(format!("{base}/queries/AllTills")).send().await.is_ok() {
+            if self.client.get(format!("{base}/livez")).send().await.is_ok() {
                 self.comebacks += 1;
                 return self.connect(base).await.expect("a stream");
             }

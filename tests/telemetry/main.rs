@@ -2,6 +2,7 @@
 //! health, metrics and the documentation over HTTP.
 
 mod collector;
+mod logs;
 mod served;
 mod traces;
 mod working;
