@@ -63,12 +63,12 @@ pub struct Parking {
 /// A parked aggregate whose events are folded after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// As it is parked. If more was parked meanwhile, nothing is done.
+    /// As it is parked. If it is released and more was passed over meanwhile, nothing is done.
     pub parked: ParkedAggregate,
-    /// The event that it stays parked at, if one fails again.
+    /// The event that it stays parked at; none if it is released.
     pub again: Option<ParkedEvent>,
-    /// How many of its events are still passed over, that one included.
-    pub passed: i64,
+    /// How many of its events are passed over no more.
+    pub folded: i64,
     /// Whether an event was left out for good, so that the view is partial.
     pub skips: bool,
 }

@@ -333,9 +333,9 @@ pub enum ParkedError {
     /// One of its events cannot be read yet.
     #[error("{0}; try again")]
     NotYet(String),
-    /// Its events come faster than they are folded.
-    #[error("view {view}: more events came meanwhile in {attempts} attempts; try again")]
-    Outrun {
+    /// Others changed what is parked, or the view, each time.
+    #[error("view {view}: it was reset, rebuilt or released by others in {attempts} attempts; try again")]
+    Disturbed {
         /// The view.
         view: &'static str,
         /// How often it was tried.
@@ -353,7 +353,7 @@ impl ParkedError {
         match self {
             Self::View(error) => error.is_temporary(),
             Self::Log(error) | Self::Stall(StallError::Log(error)) => error.is_temporary(),
-            Self::NotYet(_) | Self::Outrun { .. } => true,
+            Self::NotYet(_) | Self::Disturbed { .. } => true,
             _ => false,
         }
     }

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::batch::Batch;
 use super::error::ViewError;
 use super::tables::Shape;
-use super::views::{Generation, Progress, Reading, SourcePartition};
+use super::views::{Applied, Generation, Progress, Reading, SourcePartition};
 use crate::position::{Offset, Partition, Sequence};
 
 /// Keeps every other process from building generations of the same view until it is dropped.
@@ -73,6 +74,9 @@ pub struct HeldPosition {
 pub trait Hold: Send {
     /// Where it stands.
     fn positions(&self) -> &[HeldPosition];
+    /// Does what a batch says that was made for it, as [`ViewStore::apply`](super::ViewStore::apply) does, and ends
+    /// the hold.
+    async fn apply(self: Box<Self>, batch: &Batch) -> Result<Applied, ViewError>;
     /// Makes another generation the live one.
     async fn exchange(self: Box<Self>, by: Generation) -> Result<(), ViewError>;
 }

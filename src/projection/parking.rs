@@ -5,24 +5,34 @@
 //! [after all](retry), in order, in the transaction that releases the aggregate; or all [but the one that
 //! failed](skip), which leaves the view partial.
 //!
-//! A worker may run meanwhile. The release holds only if nothing was added to what is parked, and raises the
-//! partition's epoch: whatever the worker has under way, made with the aggregate still parked, changes nothing
-//! and is made anew.
+//! A worker may run meanwhile, and the aggregate's events may go on coming. What was passed over is folded in
+//! steps, each of which counts: after it the aggregate stays parked at its next event. Once few are left, the
+//! view is [held](super::Generations::hold) for a moment, so that no more can come, the rest is folded, and the
+//! aggregate is released: this ends whenever the view can be kept up with at all. Each step raises the
+//! partition's epoch: whatever the worker has under way changes nothing and is made anew.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::batch::{Batch, ParkedEvent, Release};
-use super::source::{RecordReader, Stream};
+use super::source::Stream;
 use super::views::{Applied, Generation, ParkedAggregate, Views};
 use super::worker::fold::{self, Unread};
 use super::worker::{WorkerParts, WorkerSettings};
 use super::{Events, ParkedError, Projection, Shape, Source, SourcePartition, ViewError, shape_of};
+use crate::clock;
 use crate::event::Recorded;
 use crate::log::{RangeReader, Record, TopicPartition};
-use crate::position::Sequence;
+use crate::position::{Offset, Sequence};
 
-/// How often it is begun anew because more events of the aggregate came meanwhile.
+/// How often it is begun anew, one time after the other, because the view was reset or rebuilt meanwhile.
 const ATTEMPTS: usize = 20;
+/// So few events are folded while the view is held.
+const FEW: i64 = 1_000;
+/// How many steps are made without holding the view, if there never are so few.
+const STEPS: usize = 20;
+/// How long the view is held, which is how long what was written waits to be seen.
+const LONGEST_HOLD: Duration = Duration::from_secs(3);
 /// More than any worker parks before it stops.
 const MOST: usize = 100_000;
 /// The most events that are folded in one transaction; the aggregate stays parked at the next one until the
@@ -88,50 +98,71 @@ async fn release<P: Projection>(
 ) -> Result<Retried, ParkedError> {
     let shape = Arc::new(shape_of::<P>().map_err(ViewError::from)?);
     let mut retried = Retried { folded: 0, skipped: None, parked_again: None };
-    let mut attempts = 0;
+    let (mut attempts, mut steps) = (0, 0);
     while attempts < ATTEMPTS {
-        let (generation, parked) = list(views, &shape).await?;
-        let is_it = |it: &ParkedAggregate| it.source.aggregate == aggregate && it.aggregate_id == id;
-        let Some(parked) = parked.into_iter().find(is_it) else {
+        let Some((generation, parked)) = find(views, &shape, aggregate, id).await? else {
             if retried.folded > 0 || retried.skipped.is_some() {
                 return Ok(retried);
             }
             let (aggregate, id) = (aggregate.to_owned(), id.to_owned());
             return Err(ParkedError::NotParked { view: P::NAME, aggregate, id });
         };
-        let readers = P::Source::readers(&parts.log, &parts.registry, &parts.topology)?;
         let (projection, parts, shape) = (projection.clone(), parts.clone(), shape.clone());
-        let attempt = Attempt { projection, readers, parts, settings, shape, generation, parked, skips };
-        let made = tokio::task::spawn_blocking(move || attempt.make());
-        let made = made.await.map_err(|error| ParkedError::Thread(error.to_string()))??;
-        if views.store().apply(&made.batch).await? == Applied::Moved {
-            // More of its events came, or the view was reset or rebuilt.
+        let stops = Stops::Before(parked.last_offset);
+        let attempt = Attempt { projection, parts, settings, shape, generation, parked, skips, stops };
+        let made = if attempt.parked.events > FEW && steps < STEPS {
+            steps += 1;
+            attempt.step(views).await?
+        } else {
+            attempt.hold(views).await?
+        };
+        let Some(made) = made else {
             attempts += 1;
             continue;
-        }
+        };
         views.has_changed(P::NAME);
         retried.folded += made.folded;
         retried.skipped = retried.skipped.or(made.skipped);
-        skips = false;
+        (attempts, skips) = (0, false);
         match made.rest {
             Rest::None => return Ok(retried),
             Rest::Fails(reason) => return Ok(Retried { parked_again: Some(reason), ..retried }),
-            Rest::More => attempts = 0,
+            Rest::More => {}
         }
     }
-    Err(ParkedError::Outrun { view: P::NAME, attempts: ATTEMPTS })
+    Err(ParkedError::Disturbed { view: P::NAME, attempts: ATTEMPTS })
+}
+
+async fn find(
+    views: &Views,
+    shape: &Shape,
+    aggregate: &str,
+    id: &str,
+) -> Result<Option<(Generation, ParkedAggregate)>, ViewError> {
+    let (generation, parked) = list(views, shape).await?;
+    let is_it = |it: &ParkedAggregate| it.source.aggregate == aggregate && it.aggregate_id == id;
+    Ok(parked.into_iter().find(is_it).map(|parked| (generation, parked)))
 }
 
 /// One attempt at the events that were passed over.
 struct Attempt<P: Projection> {
     projection: Arc<P>,
-    readers: Vec<RecordReader<Events<P>>>,
     parts: WorkerParts,
     settings: WorkerSettings,
     shape: Arc<Shape>,
     generation: Generation,
     parked: ParkedAggregate,
     skips: bool,
+    stops: Stops,
+}
+
+/// Where an attempt ends, if not earlier.
+#[derive(Clone, Copy)]
+enum Stops {
+    /// Before this event: the aggregate stays parked at it, whatever follows.
+    Before(Offset),
+    /// After the last event, unless it is later than this.
+    At(Instant),
 }
 
 /// What an attempt made.
@@ -150,11 +181,41 @@ enum Rest {
 }
 
 impl<P: Projection> Attempt<P> {
+    /// Folds all but the last of the events, while more may come. `None` if another was faster.
+    async fn step(self, views: &Views) -> Result<Option<Made>, ParkedError> {
+        let made = self.made().await?;
+        let applied = views.store().apply(&made.batch).await?;
+        Ok((applied == Applied::Done).then_some(made))
+    }
+
+    /// Folds the events to the last, while no more can come. `None` if the view is another by now.
+    async fn hold(mut self, views: &Views) -> Result<Option<Made>, ParkedError> {
+        let hold = match views.store().generations().hold(P::NAME, self.generation).await {
+            Ok(hold) => hold,
+            Err(ViewError::NotLive { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // As it stands now, and goes on to stand.
+        let (aggregate, id) = (self.parked.source.aggregate, &self.parked.aggregate_id);
+        let Some((generation, parked)) = find(views, &self.shape, aggregate, id).await? else { return Ok(None) };
+        (self.generation, self.parked) = (generation, parked);
+        self.stops = Stops::At(clock::instant() + LONGEST_HOLD);
+        let made = self.made().await?;
+        let applied = hold.apply(&made.batch).await?;
+        Ok((applied == Applied::Done).then_some(made))
+    }
+
+    async fn made(self) -> Result<Made, ParkedError> {
+        let made = tokio::task::spawn_blocking(move || self.make());
+        made.await.map_err(|error| ParkedError::Thread(error.to_string()))?
+    }
+
     fn make(self) -> Result<Made, ParkedError> {
         let (source, parked) = (self.parked.source, self.parked.clone());
         let place = self.shape.place(&self.parts.topology, source);
+        let readers = P::Source::readers(&self.parts.log, &self.parts.registry, &self.parts.topology)?;
         let known = self.shape.sources.iter().position(|it| *it == source.aggregate);
-        let of_source = known.and_then(|known| self.readers.get(known)).ok_or_else(|| ViewError::Corrupt {
+        let of_source = known.and_then(|known| readers.get(known)).ok_or_else(|| ViewError::Corrupt {
             view: P::NAME.to_owned(),
             reason: format!("{source} is parked, which it does not fold"),
         })?;
@@ -163,23 +224,23 @@ impl<P: Projection> Attempt<P> {
         let mut reader = self.parts.log.reader()?;
         let batch = Batch::of(&self.shape, self.generation);
         let mut made = Made { batch, folded: 0, skipped: None, rest: Rest::None };
-        // Those still passed over, from the first that stays parked.
-        let (mut again, mut passed): (Option<ParkedEvent>, i64) = (None, 0);
-        while let Some(records) = range.step(&*self.parts.log, reader.as_mut())? {
+        // The first that stays parked.
+        let mut again: Option<ParkedEvent> = None;
+        while again.is_none()
+            && let Some(records) = range.step(&*self.parts.log, reader.as_mut())?
+        {
             for record in records.iter().filter(|it| self.concerns(it)) {
                 let found = fold::read(of_source, &place, record).map_err(|unread| match unread {
                     Unread::NotYet(reason) => ParkedError::NotYet(reason),
                     Unread::Stopped(reason) => ParkedError::Unreadable(reason),
                 })?;
                 for event in found.events().iter().filter(|event| event.aggregate_id == parked.aggregate_id) {
-                    if again.is_none() {
-                        again = self.take(source, &place, event, &mut made);
-                    }
-                    passed += i64::from(again.is_some());
+                    again = again.or_else(|| self.take(source, &place, event, &mut made));
                 }
             }
         }
-        made.batch.release(Release { parked, again, passed, skips: made.skipped.is_some() });
+        let folded = made.folded + i64::from(made.skipped.is_some());
+        made.batch.release(Release { parked, again, folded, skips: made.skipped.is_some() });
         Ok(made)
     }
 
@@ -207,7 +268,11 @@ impl<P: Projection> Attempt<P> {
             reason,
             at: self.parts.clock.now(),
         };
-        if made.folded == EVENTS {
+        let ends = match self.stops {
+            Stops::Before(last) => event.offset >= last,
+            Stops::At(until) => clock::instant() > until,
+        };
+        if ends || made.folded == EVENTS {
             made.rest = Rest::More;
             return Some(stays("its events are being folded after all".to_owned()));
         }

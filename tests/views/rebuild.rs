@@ -229,7 +229,7 @@ async fn an_unfinished_generation_is_gone_on_with_or_dropped(database: Database)
     let error = resume().await.expect_err("there is none");
     assert!(matches!(error, RebuildError::NothingToResume { .. }), "{error}");
 
-    let rebuild = begin(Shelves, views, &library).await.expect("it begins");
+    let rebuild = unclaimed(async || begin(Shelves, views, &library).await).await;
     rebuild.catch_up().await.expect("caught up");
     drop(rebuild);
     let rebuild = unclaimed(resume).await;

@@ -25,10 +25,12 @@ use crate::clock;
 use crate::log::{Isolation, TopicPartition};
 use crate::position::Offset;
 
-/// How long the live generation may be held, which is how long what was written waits to be seen.
-const LONGEST_HOLD: Duration = Duration::from_secs(3);
-/// How often the exchange is tried before the live view is called too fast.
-const EXCHANGES: usize = 10;
+/// How long the live generation may be held, which is how long what was written waits to be seen; twice as
+/// long each time that this was too short. What was folded counts either way.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+/// How often the exchange is tried before the live view is called too fast: in the end it is held for longer
+/// than its events of the minute before can take.
+const EXCHANGES: usize = 7;
 /// How long one comparison may read.
 const LONGEST_READING: Duration = Duration::from_hours(6);
 
@@ -215,7 +217,7 @@ impl<P: Projection> Rebuild<P> {
     /// # Errors
     /// As for [`catch_up`](Self::catch_up); [`RebuildError::Outrun`] if the live one cannot be caught up with.
     pub async fn exchange(self) -> Result<(), RebuildError> {
-        for _ in 0..EXCHANGES {
+        for longest in std::iter::successors(Some(SHORTEST_HOLD), |hold| Some(*hold * 2)).take(EXCHANGES) {
             self.catch_up().await?;
             let hold = self.generations().hold(P::NAME, self.live).await?;
             let known = |name: &str| self.shape.source(name);
@@ -223,7 +225,7 @@ impl<P: Projection> Rebuild<P> {
                 let aggregate = known(&at.aggregate)?;
                 Some((SourcePartition { aggregate, partition: at.partition }, at.next_offset))
             });
-            let until = clock::instant() + LONGEST_HOLD;
+            let until = clock::instant() + longest;
             if self.fold(goals.collect(), Some(until)).await? {
                 hold.exchange(self.generation).await?;
                 self.views.has_changed(P::NAME);

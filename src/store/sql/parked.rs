@@ -14,23 +14,26 @@ pub async fn park<T: Transacting>(on: &mut T, batch: &Batch) -> Result<(), ViewE
 
 /// Releases a parked aggregate, or lets it stay parked at a later event; whether it was as the batch says.
 pub async fn release<T: Transacting>(on: &mut T, release: &Release) -> Result<bool, ViewError> {
-    let Release { parked, again, passed, skips } = release;
+    let Release { parked, again, folded, skips } = release;
     // What a worker has under way was made with the aggregate parked as it was.
     positions::raise_epoch(on, parked.source).await?;
     let schema = on.schema();
-    let is_it = "aggregate = ? AND aggregate_id = ? AND first_offset = ? AND last_offset = ?";
-    let (sql, set) = match again {
-        None => (format!("DELETE FROM {schema}headwater_parked WHERE {is_it}"), Vec::new()),
+    let is_it = "aggregate = ? AND aggregate_id = ? AND first_offset = ?";
+    let name = [Value::from(parked.source.aggregate), Value::from(&parked.aggregate_id), parked.first_offset.into()];
+    let (sql, parameters) = match again {
+        None => {
+            let sql = format!("DELETE FROM {schema}headwater_parked WHERE {is_it} AND last_offset = ?");
+            (sql, name.into_iter().chain([parked.last_offset.into()]).collect::<Vec<_>>())
+        }
+        // It stays parked, so whatever was passed over meanwhile is noted already.
         Some(again) => {
-            let sets = "events = ?, first_offset = ?, sequence = ?, version = ?, reason = ?, parked_at = ?";
-            let set = [again.offset.into(), again.sequence.into(), again.version.into(), Value::from(&again.reason)];
-            let set = [Value::Integer(*passed)].into_iter().chain(set).chain([Value::Timestamp(again.at)]);
-            (format!("UPDATE {schema}headwater_parked SET {sets} WHERE {is_it}"), set.collect())
+            let sets = "events = events - ?, first_offset = ?, sequence = ?, version = ?, reason = ?, parked_at = ?";
+            let sql = format!("UPDATE {schema}headwater_parked SET {sets} WHERE {is_it}");
+            let set = [Value::Integer(*folded), again.offset.into(), again.sequence.into(), again.version.into()];
+            let why = [Value::from(&again.reason), Value::Timestamp(again.at)];
+            (sql, set.into_iter().chain(why).chain(name).collect())
         }
     };
-    let (id, aggregate) = (Value::from(&parked.aggregate_id), Value::from(parked.source.aggregate));
-    let name = [aggregate, id, parked.first_offset.into(), parked.last_offset.into()];
-    let parameters = set.into_iter().chain(name).collect::<Vec<_>>();
     if on.execute(&sql, &parameters).await? == 0 {
         return Ok(false);
     }

@@ -14,7 +14,8 @@ use super::catalog::check_shape;
 use super::write::PostgresWriting;
 use super::{BEGIN_WRITING, PostgresViews, read};
 use crate::projection::{
-    Claim, Generation, Generations, HeldPosition, Hold, Progress, Reading, Shape, SourcePartition, ViewError,
+    Applied, Batch, Claim, Generation, Generations, HeldPosition, Hold, Progress, Reading, Shape, SourcePartition,
+    ViewError,
 };
 
 /// A transaction that holds an advisory lock and does nothing else.
@@ -28,6 +29,8 @@ impl Claim for PostgresClaim {}
 struct PostgresHold {
     transaction: Transaction<'static, Postgres>,
     control: String,
+    /// The quoted schema and a dot.
+    schema: String,
     view: &'static str,
     positions: Vec<HeldPosition>,
 }
@@ -122,7 +125,7 @@ impl Generations for PostgresViews {
     }
 
     async fn hold(&self, view: &'static str, live: Generation) -> Result<Box<dyn Hold + '_>, ViewError> {
-        let (control, schema) = (self.control(), quoted(&self.schema_name(view, live)?));
+        let (control, schema) = (self.control(), format!("{}.", quoted(&self.schema_name(view, live)?)));
         let mut transaction = self.pool.begin_with(BEGIN_WRITING).await.map_err(view_error)?;
         let lock = format!("SELECT FROM {control} WHERE view = $1 AND live = $2 FOR UPDATE");
         let lock = sqlx::query(AssertSqlSafe(lock)).bind(view).bind(live.0);
@@ -130,10 +133,10 @@ impl Generations for PostgresViews {
             return Err(ViewError::NotLive { view: view.to_owned(), generation: live });
         }
         // Every batch begins by locking the positions that it moves, in this order.
-        let select = format!("{} FOR UPDATE", stored::select_held(&format!("{schema}.")));
+        let select = format!("{} FOR UPDATE", stored::select_held(&schema));
         let rows = sqlx::query(AssertSqlSafe(select)).fetch_all(&mut *transaction).await.map_err(view_error)?;
         let positions = stored::held(&rows)?;
-        Ok(Box::new(PostgresHold { transaction, control, view, positions }))
+        Ok(Box::new(PostgresHold { transaction, control, schema, view, positions }))
     }
 }
 
@@ -141,6 +144,10 @@ impl Generations for PostgresViews {
 impl Hold for PostgresHold {
     fn positions(&self) -> &[HeldPosition] {
         &self.positions
+    }
+
+    async fn apply(self: Box<Self>, batch: &Batch) -> Result<Applied, ViewError> {
+        PostgresWriting { transaction: self.transaction, schema: self.schema }.apply(batch).await
     }
 
     async fn exchange(mut self: Box<Self>, by: Generation) -> Result<(), ViewError> {

@@ -109,13 +109,7 @@ impl ViewStore for PostgresViews {
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError> {
-        let mut writing = self.begin_writing(batch.shape().view, batch.generation()).await?;
-        let applied = apply::apply(&mut writing, batch).await?;
-        // Without a commit the transaction rolls back.
-        if applied == Applied::Done {
-            writing.transaction.commit().await.map_err(view_error)?;
-        }
-        Ok(applied)
+        self.begin_writing(batch.shape().view, batch.generation()).await?.apply(batch).await
     }
 
     async fn reset(&self, shape: &Shape, reset: &Reset) -> Result<Applied, ViewError> {

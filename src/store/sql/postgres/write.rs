@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
-use super::super::apply::{Transacting, Writing};
+use super::super::apply::{self, Transacting, Writing};
 use super::super::ddl::{self, Dialect, quoted, stored_name};
 use super::super::error::view_error;
 use super::super::rowset::Rowset;
@@ -10,7 +10,7 @@ use super::super::seen::{Mended, Ragged};
 use super::super::statements;
 use super::super::stored::{StoredRow, row_key};
 use super::bind;
-use crate::projection::{COMPLETE_TO, RowKey, Table, Value, ViewError};
+use crate::projection::{Applied, Batch, COMPLETE_TO, RowKey, Table, Value, ViewError};
 
 /// Statements this large are as fast as they get, and still small in memory.
 const ROWS: usize = 20_000;
@@ -27,6 +27,16 @@ fn chunks(rows: &Rowset<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
 }
 
 impl PostgresWriting<'_> {
+    /// Does what a batch says, and commits.
+    pub async fn apply(mut self, batch: &Batch) -> Result<Applied, ViewError> {
+        let applied = apply::apply(&mut self, batch).await?;
+        // Without a commit the transaction rolls back.
+        if applied == Applied::Done {
+            self.transaction.commit().await.map_err(view_error)?;
+        }
+        Ok(applied)
+    }
+
     fn insert_into(&self, table: &Table, rows: &Rowset<'_>, tail: &str) -> String {
         let (schema, name) = (&self.schema, quoted(&stored_name(table)));
         let columns = ddl::list(rows.columns.iter().map(|column| &*column.name));

@@ -13,10 +13,11 @@ use super::super::error::view_error;
 use super::super::positions;
 use super::super::stored;
 use super::catalog::{check_shape, live_within};
-use super::write::SqliteWriting;
+use super::write::{self, SqliteWriting};
 use super::{BEGIN_WRITING, READ_LIMIT, SqliteViews};
 use crate::projection::{
-    Claim, Generation, Generations, HeldPosition, Hold, Progress, Reading, Shape, SourcePartition, ViewError,
+    Applied, Batch, Claim, Generation, Generations, HeldPosition, Hold, Progress, Reading, Shape, SourcePartition,
+    ViewError,
 };
 
 /// A locked file; the lock ends with the process.
@@ -145,6 +146,12 @@ impl Generations for SqliteViews {
 impl Hold for SqliteHold<'_> {
     fn positions(&self) -> &[HeldPosition] {
         &self.positions
+    }
+
+    async fn apply(mut self: Box<Self>, batch: &Batch) -> Result<Applied, ViewError> {
+        let closed = || ViewError::Failed(format!("view {}: its file was closed while it was held", self.view));
+        let connection = self.writer.as_mut().ok_or_else(closed)?;
+        write::apply_within(connection, batch).await
     }
 
     async fn exchange(self: Box<Self>, by: Generation) -> Result<(), ViewError> {

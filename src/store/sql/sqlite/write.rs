@@ -27,13 +27,14 @@ pub struct SqliteWriting<'c> {
 
 /// Does what a batch says, in one transaction.
 pub async fn apply(connection: &mut SqliteConnection, batch: &Batch) -> Result<Applied, ViewError> {
-    let mut writing = SqliteWriting::begin(connection).await?;
-    let applied = apply::apply(&mut writing, batch).await?;
-    // Without a commit the transaction rolls back.
-    if applied == Applied::Done {
-        writing.transaction.commit().await.map_err(view_error)?;
-    }
-    Ok(applied)
+    SqliteWriting::begin(connection).await?.apply(batch).await
+}
+
+/// The same in a transaction that was begun already, and is over afterwards.
+pub async fn apply_within(connection: &mut SqliteConnection, batch: &Batch) -> Result<Applied, ViewError> {
+    // The outermost that sqlx knows of: its commit is that of the whole transaction.
+    let transaction = connection.begin_with("SAVEPOINT held").await.map_err(view_error)?;
+    SqliteWriting { transaction }.apply(batch).await
 }
 
 /// Does what a reset says, in one transaction; `Moved` if an epoch is not the expected one.
@@ -84,6 +85,15 @@ fn bind<'q>(mut statement: Statement<'q>, rows: &Rowset<'_>, from: usize, to: us
 impl<'c> SqliteWriting<'c> {
     pub async fn begin(connection: &'c mut SqliteConnection) -> Result<Self, ViewError> {
         Ok(Self { transaction: connection.begin_with(BEGIN_WRITING).await.map_err(view_error)? })
+    }
+
+    async fn apply(mut self, batch: &Batch) -> Result<Applied, ViewError> {
+        let applied = apply::apply(&mut self, batch).await?;
+        // Without a commit the transaction rolls back.
+        if applied == Applied::Done {
+            self.transaction.commit().await.map_err(view_error)?;
+        }
+        Ok(applied)
     }
 
     async fn write(
