@@ -20,14 +20,16 @@ check() {
     export_test_settings
     cd "$here/.." || exit 1
     check_source
-    step "test" cargo test --locked
+    step "test" cargo test --all-features --locked
     say "== all passed"
 }
 
 check_source() {
     step "format" cargo fmt --check
-    step "clippy" cargo clippy --all-targets --locked -- -D warnings
-    step "doc" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+    # What most people build; everything else is built once, with all there is.
+    step "default features" cargo check --locked
+    step "clippy" cargo clippy --all-targets --all-features --locked -- -D warnings
+    step "doc" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --locked
     # Advisories are left out: their list is fetched from a host that a closed network does not reach.
     if [[ -f deny.toml ]] && cargo deny --version >/dev/null 2>&1; then
         step "dependencies" cargo deny check bans licenses sources

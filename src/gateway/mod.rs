@@ -32,6 +32,7 @@ use axum::middleware;
 
 pub use axum::Json;
 pub use axum::Router;
+pub use axum::body::Body;
 pub use axum::extract::{Path, Query as UrlQuery, State};
 pub use axum::http;
 pub use axum::response::{IntoResponse, Response};

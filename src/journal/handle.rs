@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::command::Outcome;
-use crate::engine::{CallError, Calls, SendOptions};
+use crate::engine::{CallError, Calls, Judged, SendOptions};
 use crate::position::{Partition, Position, Sequence};
 use crate::topology::partition_of;
 use serde::Serialize;
@@ -66,6 +66,30 @@ pub enum JournalError {
     NotDone(String),
 }
 
+fn calm() -> SendOptions {
+    SendOptions { wait: WAIT, ..SendOptions::default() }
+}
+
+impl Receipt {
+    /// Of a command that was accepted.
+    pub fn of(judged: &Judged) -> Result<Self, JournalError> {
+        if let (Outcome::Accepted(accepted), Some(position)) = (&judged.outcome, judged.position()) {
+            return Ok(Self { version: accepted.version.0, position });
+        }
+        let answer = serde_json::to_string(&judged.answer()).unwrap_or_else(|error| error.to_string());
+        Err(JournalError::NotDone(answer))
+    }
+}
+
+impl<E: Entity> Save<E> {
+    /// Saves these records; the first one that is none of the entity is named.
+    pub fn of(records: &[impl Serialize]) -> Result<Self, JournalError> {
+        let record = |(index, record)| Record::of(record).map_err(|source| JournalError::Record { index, source });
+        let records: Vec<_> = records.iter().enumerate().map(record).collect::<Result<_, _>>()?;
+        Ok(Self { records: records.try_into()? })
+    }
+}
+
 impl<E: Entity> Journal<E> {
     /// The records of `E` in an application that has [`Series<E>`](Series) and its view.
     pub fn new(calls: Calls) -> Self {
@@ -80,14 +104,12 @@ impl<E: Entity> Journal<E> {
 
     /// Saves records in this order: all of them, or none.
     pub async fn save_many(&self, key: &str, records: &[impl Serialize + Sync]) -> Result<Receipt, JournalError> {
-        let record = |(index, record)| Record::of(record).map_err(|source| JournalError::Record { index, source });
-        let records: Vec<_> = records.iter().enumerate().map(record).collect::<Result<_, _>>()?;
-        self.send(&key.parse()?, Save { records: records.try_into()? }).await
+        Receipt::of(&self.send(&key.parse()?, Save::of(records)?, calm()).await?)
     }
 
     /// Empties a key. [`at`](Self::at) an earlier time it still answers; a later save starts anew.
     pub async fn delete(&self, key: &str) -> Result<Receipt, JournalError> {
-        self.send(&key.parse()?, Delete {}).await
+        Receipt::of(&self.send(&key.parse()?, Delete {}, calm()).await?)
     }
 
     /// The newest record.
@@ -126,23 +148,33 @@ impl<E: Entity> Journal<E> {
 
     /// What is under a key, now or at a time, a page at a time.
     pub async fn read(&self, query: ReadRecords<E>) -> Result<Page, JournalError> {
-        let partition = partition_of(query.key.as_str().as_bytes(), self.calls.engine().topology.partitions);
-        let saved = self.saved().get(&partition).copied();
-        let at = saved.map(|sequence| Position { aggregate: E::NAME.to_owned(), partition, sequence });
-        Ok(self.calls.ask(query, at.as_slice(), WAIT).await?.answer.unwrap_or_default())
+        self.read_at(query, &[], WAIT).await
     }
 
-    async fn send(&self, key: &Key, command: impl Into<SeriesCommand<E>>) -> Result<Receipt, JournalError> {
-        let options = SendOptions { wait: WAIT, ..SendOptions::default() };
+    /// The same once what led to these positions is there as well; waits at most `wait` for it.
+    pub async fn read_at(&self, query: ReadRecords<E>, at: &[Position], wait: Duration) -> Result<Page, JournalError> {
+        let partition = partition_of(query.key.as_str().as_bytes(), self.calls.engine().topology.partitions);
+        let saved = self.saved().get(&partition).copied();
+        let saved = saved.map(|sequence| Position { aggregate: E::NAME.to_owned(), partition, sequence });
+        let at: Vec<_> = at.iter().cloned().chain(saved).collect();
+        Ok(self.calls.ask(query, &at, wait).await?.answer.unwrap_or_default())
+    }
+
+    /// Sends a command for a key with all that may be said of one: a name, so that a repeat saves nothing
+    /// twice, or the version that the key must be at.
+    pub async fn send(
+        &self,
+        key: &Key,
+        command: impl Into<SeriesCommand<E>>,
+        options: SendOptions,
+    ) -> Result<Judged, JournalError> {
         let judged = self.calls.send_to::<Series<E>>(key, command, options).await?;
-        let (Outcome::Accepted(accepted), Some(position)) = (&judged.outcome, judged.position()) else {
-            let answer = serde_json::to_string(&judged.answer()).unwrap_or_else(|error| error.to_string());
-            return Err(JournalError::NotDone(answer));
-        };
-        let mut saved = self.saved();
-        let reached = saved.entry(position.partition).or_insert(position.sequence);
-        *reached = position.sequence.max(*reached);
-        Ok(Receipt { version: accepted.version.0, position })
+        if let Some(position) = judged.position() {
+            let mut saved = self.saved();
+            let reached = saved.entry(position.partition).or_insert(position.sequence);
+            *reached = position.sequence.max(*reached);
+        }
+        Ok(judged)
     }
 
     fn saved(&self) -> MutexGuard<'_, BTreeMap<Partition, Sequence>> {

@@ -49,7 +49,9 @@ mod series;
 mod view;
 
 pub use entity::{Entity, Field, FieldType, RecordError};
-pub use frame::{Csv, FrameWriter, JsonLines};
+#[cfg(feature = "arrow")]
+pub use frame::{ArrowFile, Parquet};
+pub use frame::{Csv, FormatError, FrameFormat, FrameWriter, JsonLines};
 pub use handle::{Journal, JournalError, Receipt};
 pub use moment::Moment;
 pub use query::{Entry, Limit, LimitError, Page, ReadRecords};

@@ -98,7 +98,7 @@ async fn release<P: Projection>(
 ) -> Result<Retried, ParkedError> {
     let shape = Arc::new(shape_of::<P>().map_err(ViewError::from)?);
     let mut retried = Retried { folded: 0, skipped: None, parked_again: None };
-    let (mut attempts, mut steps) = (0, 0);
+    let (mut attempts, mut unheld) = (0, 0);
     while attempts < ATTEMPTS {
         let Some((generation, parked)) = find(views, &shape, aggregate, id).await? else {
             if retried.folded > 0 || retried.skipped.is_some() {
@@ -110,8 +110,8 @@ async fn release<P: Projection>(
         let (projection, parts, shape) = (projection.clone(), parts.clone(), shape.clone());
         let stops = Stops::Before(parked.last_offset);
         let attempt = Attempt { projection, parts, settings, shape, generation, parked, skips, stops };
-        let made = if attempt.parked.events > FEW && steps < STEPS {
-            steps += 1;
+        let made = if attempt.parked.events > FEW && unheld < STEPS {
+            unheld += 1;
             attempt.step(views).await?
         } else {
             attempt.hold(views).await?

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::JOURNAL;
 use super::world::World;
-
-const JOURNAL: &str = env!("CARGO_BIN_EXE_journal");
 
 fn reading(celsius: f64) -> String {
     json!({ "sensor": "a", "celsius": celsius, "measured_at": "2026-01-31T12:00:00Z" }).to_string()

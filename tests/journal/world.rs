@@ -1,7 +1,9 @@
 //! An application of its own: topics, schemas, views and state that nobody else uses, and its command line.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -67,6 +69,21 @@ impl World {
         self.workers.push(self.command(&arguments).stdin(Stdio::null()).spawn().expect("the application starts"));
     }
 
+    /// A worker that serves HTTP, once it is ready. Gives its address.
+    pub fn serve(&mut self) -> String {
+        // Free at this moment, and nobody else's a moment later.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
+        self.set("HEADWATER_HTTP__LISTEN", &address.to_string());
+        self.start_worker(&[]);
+        let url = format!("http://{address}");
+        let deadline = headwater::clock::instant() + Duration::from_mins(2);
+        while !reqwest::blocking::get(format!("{url}/readyz")).is_ok_and(|it| it.status().is_success()) {
+            assert!(headwater::clock::instant() < deadline, "nobody is ready at {address}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        url
+    }
+
     /// A command, ended.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with_input(arguments, "")
@@ -95,7 +112,8 @@ impl World {
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command, to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.binary);
         // Nothing of this machine's own settings may reach the test.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_") || name == "RUST_LOG") {

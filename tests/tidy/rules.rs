@@ -6,10 +6,13 @@ use super::source::{Source, line_of, places_of};
 const LINES: usize = 450;
 
 /// A library, and where alone it may be named.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("rdkafka", &["src/log/kafka"]),
     ("apache_avro", &["src/schema"]),
     ("schema_registry_converter", &["src/schema"]),
+    ("arrow_array", &["src/journal"]),
+    ("arrow_ipc", &["src/journal"]),
+    ("arrow_schema", &["src/journal"]),
     ("axum", &["src/gateway"]),
     // Applications describe the arguments of their own commands with it.
     ("clap", &["src/cli", "src/bin"]),
@@ -17,6 +20,7 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("comfy_table", &["src/cli"]),
     ("indicatif", &["src/cli"]),
     ("miette", &["src/cli"]),
+    ("parquet", &["src/journal"]),
     ("sqlx", &["src/store/sql"]),
     ("metrics_exporter_prometheus", &["src/telemetry"]),
     ("opentelemetry", &["src/trace", "src/telemetry"]),

@@ -1,6 +1,5 @@
 //! The wallet over HTTP, as a session of curl calls sees it.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -18,18 +17,9 @@ struct Served {
 
 impl Served {
     fn start(mut world: World) -> Self {
-        // Free at this moment, and nobody else's a moment later.
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
-        world.set("HEADWATER_HTTP__LISTEN", &address.to_string());
-        world.start_worker(&[]);
+        let url = world.serve();
         let client = Client::builder().timeout(Duration::from_mins(1)).build().expect("a client");
-        let served = Self { url: format!("http://{address}"), client, world };
-        let deadline = headwater::clock::instant() + Duration::from_mins(2);
-        while served.client.get(served.at(ANNA, "balance")).send().is_err() {
-            assert!(headwater::clock::instant() < deadline, "nobody listens on {address}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        served
+        Self { url, client, world }
     }
 
     fn at(&self, wallet: &str, what: &str) -> String {

@@ -2,6 +2,7 @@
 //! and on real servers where `HEADWATER_TEST_KAFKA`, `HEADWATER_TEST_REGISTRY` and `HEADWATER_TEST_VIEWS` name
 //! them. `HEADWATER_TEST_REQUIRE=1` makes their absence a failure.
 
+mod guide;
 mod history;
 mod http;
 #[path = "../bank/servers.rs"]

@@ -1,9 +1,12 @@
 //! The journals of this application by the names of their entities, as the command line and HTTP ask for
 //! them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use headwater::engine::{BadInput, Calls, suggest};
-use headwater::journal::{Entity, Field, Journal, JournalError, Key, Limit, Moment, Page, ReadRecords, Receipt};
+use headwater::engine::{BadInput, Calls, Judged, SendOptions, suggest};
+use headwater::journal::{Delete, Entity, Field, Journal, JournalError, Key, Limit, Moment, Page, ReadRecords, Save};
+use headwater::position::Position;
 use serde_json::Value;
 
 use crate::entities::{Quote, Reading};
@@ -18,17 +21,24 @@ impl Journals {
     }
 
     /// The journal of this entity.
-    pub fn find(&self, entity: &str) -> Result<&dyn AnyJournal, BadInput> {
-        let found = self.0.iter().find(|journal| journal.name() == entity);
-        found.map(AsRef::as_ref).ok_or_else(|| {
-            let hint = suggest(entity, self.0.iter().map(|journal| journal.name()));
-            BadInput::at("/entity", format!("there is no entity {entity:?}{hint}"))
-        })
+    pub fn find(self, entity: &str) -> Result<Box<dyn AnyJournal>, BadInput> {
+        let hint = suggest(entity, self.0.iter().map(|journal| journal.name()));
+        let found = self.0.into_iter().find(|journal| journal.name() == entity);
+        found.ok_or_else(|| BadInput::at("/entity", format!("there is no entity {entity:?}{hint}")))
     }
 }
 
+/// What is to be done to a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'r> {
+    /// These records are saved: all, or none.
+    Save(&'r [Value]),
+    /// It is emptied.
+    Delete,
+}
+
 /// What is to be read of a key.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// How many records.
     pub limit: Limit,
@@ -36,6 +46,8 @@ pub struct Asked {
     pub time: Option<Moment>,
     /// Only those before this version.
     pub before: Option<i64>,
+    /// Once all that led to these positions is there.
+    pub at: Vec<Position>,
 }
 
 /// A journal without its type.
@@ -45,12 +57,10 @@ pub trait AnyJournal: Send + Sync {
     fn name(&self) -> &'static str;
     /// The fields of its entity.
     fn fields(&self) -> &'static [Field];
-    /// Saves records under a key: all, or none.
-    async fn save(&self, key: &str, records: &[Value]) -> Result<Receipt, JournalError>;
-    /// Empties a key.
-    async fn delete(&self, key: &str) -> Result<Receipt, JournalError>;
+    /// Changes what is under a key.
+    async fn change(&self, key: &str, change: Change<'_>, options: SendOptions) -> Result<Judged, JournalError>;
     /// What is under a key.
-    async fn read(&self, key: &str, asked: Asked) -> Result<Page, JournalError>;
+    async fn read(&self, key: &str, asked: &Asked, wait: Duration) -> Result<Page, JournalError>;
 }
 
 #[async_trait]
@@ -63,17 +73,17 @@ impl<E: Entity> AnyJournal for Journal<E> {
         E::FIELDS
     }
 
-    async fn save(&self, key: &str, records: &[Value]) -> Result<Receipt, JournalError> {
-        self.save_many(key, records).await
+    async fn change(&self, key: &str, change: Change<'_>, options: SendOptions) -> Result<Judged, JournalError> {
+        let key = key.parse()?;
+        match change {
+            Change::Save(records) => self.send(&key, Save::of(records)?, options).await,
+            Change::Delete => self.send(&key, Delete {}, options).await,
+        }
     }
 
-    async fn delete(&self, key: &str) -> Result<Receipt, JournalError> {
-        Self::delete(self, key).await
-    }
-
-    async fn read(&self, key: &str, asked: Asked) -> Result<Page, JournalError> {
+    async fn read(&self, key: &str, asked: &Asked, wait: Duration) -> Result<Page, JournalError> {
         let mut query = ReadRecords::of(key.parse::<Key>()?);
         (query.limit, query.time, query.before) = (asked.limit, asked.time, asked.before);
-        Self::read(self, query).await
+        self.read_at(query, &asked.at, wait).await
     }
 }

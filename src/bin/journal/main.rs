@@ -2,6 +2,7 @@
 
 mod commands;
 mod entities;
+mod http;
 mod journals;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         .aggregate::<Series<Quote>>()
         .projection(RecordsView::<Quote>::default())
         .query::<ReadRecords<Quote>>()
+        .routes(http::routes)
         .command::<Save>()
         .command::<SaveMany>()
         .command::<Last>()

@@ -89,3 +89,74 @@ impl Projection for History {
             .set("would_be", data["would_be"].as_i64());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater::testing::outcomes::{accepted_with, failed, refused};
+    use headwater::testing::{history, triple_shuffle};
+    use headwater::{command::Failure, position::Offset};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::wallet::{Credit, Debit, Moved};
+
+    fn moves(id: &str, amounts: Vec<i64>) -> Vec<Recorded<WalletEvent>> {
+        let mut balance = 0;
+        let moved = |by: i64| {
+            balance += by;
+            WalletEvent::from(Moved { by, balance })
+        };
+        history::<Wallet>(id, amounts.into_iter().map(moved))
+    }
+
+    /// Every command as it was judged: some are refused, some fail, of some only the outcome is left.
+    fn attempts(id: &str, amounts: Vec<i64>) -> Vec<Recorded<Attempt<WalletCommand>>> {
+        let attempt = |event: Recorded<WalletEvent>| {
+            let WalletEvent::Moved(Moved { by, balance }) = event.data;
+            let amount = by.abs().max(1).try_into().expect("an amount");
+            let command: WalletCommand = if by < 0 { Debit { amount }.into() } else { Credit { amount }.into() };
+            let outcome = match balance.rem_euclid(5) {
+                0 => refused("overdrawn"),
+                1 => failed(Failure::Conflict),
+                _ => accepted_with(&json!({ "balance": balance })),
+            };
+            let Recorded { aggregate, aggregate_id, id, version, partition, sequence, offset, .. } = event;
+            let Recorded { occurred_at, causation_id, correlation_id, .. } = event;
+            let command = (balance.rem_euclid(7) != 0).then_some(command);
+            let data = Attempt { offset: Offset(2 * offset.0), command, outcome };
+            Recorded {
+                aggregate,
+                aggregate_id,
+                id,
+                version,
+                partition,
+                sequence,
+                offset,
+                occurred_at,
+                causation_id,
+                correlation_id,
+                data,
+            }
+        };
+        moves(id, amounts).into_iter().map(attempt).collect()
+    }
+
+    fn amounts() -> impl Strategy<Value = Vec<i64>> {
+        proptest::collection::vec(-9..10_i64, 0..20)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_transactions_do_not_depend_on_order_or_repeats(one in amounts(), other in amounts(), seed: u64) {
+            let events = [moves("a", one), moves("b", other)].concat();
+            triple_shuffle(&Transactions, &events, seed);
+        }
+
+        #[test]
+        fn the_history_does_not_depend_on_order_or_repeats(one in amounts(), seed: u64) {
+            triple_shuffle(&History, &attempts("a", one), seed);
+        }
+    }
+}

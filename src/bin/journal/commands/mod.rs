@@ -6,6 +6,8 @@ mod save;
 pub use read::{At, Count, Last, Many};
 pub use save::{Delete, Save, SaveMany};
 
+use std::time::Duration;
+
 use headwater::cli::{CliError, CliResult, Console, Output};
 use headwater::journal::JournalError;
 use serde::Serialize;
@@ -14,6 +16,8 @@ use crate::journals::Journals;
 
 /// As many as anybody at a terminal has under way.
 const IN_FLIGHT: usize = 16;
+/// How long anybody at a terminal waits for an answer: a worker that starts at the same time has to restore first.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// What is named on every command's line.
 #[derive(clap::Args)]

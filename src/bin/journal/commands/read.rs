@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use headwater::cli::{CliError, CliResult, Command, Console};
-use headwater::journal::{Csv, Entry, Field, FrameWriter, JsonLines, Limit, Moment};
+use headwater::journal::{Entry, FrameFormat, Limit, Moment};
 use serde_json::json;
 
-use super::{Place, ended, journals, show};
+use super::{Place, WAIT, ended, journals, show};
 use crate::journals::Asked;
 
 /// The newest record under a key
@@ -60,7 +60,7 @@ impl Command for Count {
     async fn run(self, console: Console) -> CliResult {
         let asked = Asked { limit: Limit::up_to(0), ..Asked::default() };
         let journals = journals(&console).await?;
-        let count = journals.find(&self.place.entity)?.read(&self.place.key, asked).await.map_err(ended)?.count;
+        let count = journals.find(&self.place.entity)?.read(&self.place.key, &asked, WAIT).await.map_err(ended)?.count;
         let mut output = console.output();
         if output.is_json() {
             return show(output, &json!({ "count": count }));
@@ -78,21 +78,12 @@ pub struct Many {
     /// How many at most
     #[arg(long, default_value_t = 100)]
     limit: usize,
-    /// How they are written
-    #[arg(long, value_enum, default_value = "jsonl")]
-    format: Format,
+    /// How they are written: jsonl, csv, parquet or arrow
+    #[arg(long, default_value_t = FrameFormat::Jsonl)]
+    format: FrameFormat,
     /// Into a file, instead of to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// A form of a data frame.
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// One JSON object a line
-    Jsonl,
-    /// A column for each field
-    Csv,
 }
 
 impl Command for Many {
@@ -103,11 +94,11 @@ impl Command for Many {
     async fn run(self, console: Console) -> CliResult {
         let journals = journals(&console).await?;
         let journal = journals.find(&self.place.entity)?;
-        let mut writer = writer(self.format, journal.fields(), sink(self.output)?)?;
+        let mut writer = self.format.writer(journal.fields(), sink(self.output)?)?;
         let (mut left, mut before) = (self.limit, None);
         loop {
-            let asked = Asked { limit: Limit::up_to(left), before, time: None };
-            let page = journal.read(&self.place.key, asked).await.map_err(ended)?;
+            let asked = Asked { limit: Limit::up_to(left), before, ..Asked::default() };
+            let page = journal.read(&self.place.key, &asked, WAIT).await.map_err(ended)?;
             writer.write(&page.records)?;
             (left, before) = (left - page.records.len(), page.next);
             if before.is_none() || left == 0 {
@@ -123,17 +114,10 @@ fn sink(file: Option<PathBuf>) -> CliResult<Box<dyn Write + Send>> {
     Ok(Box::new(BufWriter::new(file)))
 }
 
-fn writer(format: Format, fields: &'static [Field], sink: Box<dyn Write + Send>) -> CliResult<Box<dyn FrameWriter>> {
-    Ok(match format {
-        Format::Jsonl => Box::new(JsonLines(sink)),
-        Format::Csv => Box::new(Csv::new(fields, sink)?),
-    })
-}
-
 async fn newest(place: &Place, time: Option<Moment>, console: Console) -> CliResult {
     let journals = journals(&console).await?;
-    let asked = Asked { limit: Limit::up_to(1), time, before: None };
-    let found = journals.find(&place.entity)?.read(&place.key, asked).await.map_err(ended)?;
+    let asked = Asked { limit: Limit::up_to(1), time, ..Asked::default() };
+    let found = journals.find(&place.entity)?.read(&place.key, &asked, WAIT).await.map_err(ended)?;
     match found.records.first() {
         Some(entry) => show::<Entry>(console.output(), entry),
         None => Err(CliError::failed("there is no such record")),

@@ -3,9 +3,12 @@
 use std::io::Read;
 
 use headwater::cli::{CliError, CliResult, Command, Console};
+use headwater::engine::SendOptions;
+use headwater::journal::Receipt;
 use serde_json::Value;
 
-use super::{Place, ended, journals, show};
+use super::{Place, WAIT, ended, journals, show};
+use crate::journals::Change;
 
 /// Saves a record under a key
 #[derive(clap::Args)]
@@ -23,7 +26,7 @@ impl Command for Save {
 
     async fn run(self, console: Console) -> CliResult {
         let record = parse(&self.record)?;
-        save(&self.place, &[record], console).await
+        change(&self.place, Change::Save(&[record]), console).await
     }
 }
 
@@ -45,7 +48,7 @@ impl Command for SaveMany {
         let from = self.from;
         let text = console.blocking(move || read_all(&from)).await??;
         let records = text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect::<CliResult<Vec<_>>>()?;
-        save(&self.place, &records, console).await
+        change(&self.place, Change::Save(&records), console).await
     }
 }
 
@@ -61,16 +64,16 @@ impl Command for Delete {
     const EXAMPLES: &'static str = "  {bin} delete reading north";
 
     async fn run(self, console: Console) -> CliResult {
-        let journals = journals(&console).await?;
-        let deleted = journals.find(&self.place.entity)?.delete(&self.place.key).await.map_err(ended)?;
-        show(console.output(), &deleted)
+        change(&self.place, Change::Delete, console).await
     }
 }
 
-async fn save(place: &Place, records: &[Value], console: Console) -> CliResult {
+async fn change(place: &Place, change: Change<'_>, console: Console) -> CliResult {
     let journals = journals(&console).await?;
-    let saved = journals.find(&place.entity)?.save(&place.key, records).await.map_err(ended)?;
-    show(console.output(), &saved)
+    let options = SendOptions { wait: WAIT, ..SendOptions::default() };
+    let judged = journals.find(&place.entity)?.change(&place.key, change, options).await;
+    let receipt = judged.and_then(|judged| Receipt::of(&judged)).map_err(ended)?;
+    show(console.output(), &receipt)
 }
 
 fn parse(text: &str) -> CliResult<Value> {

@@ -1,5 +1,6 @@
-//! `load`: how many credits a second go in through HTTP, and how long each takes.
+//! `load`: how many requests a second are answered through HTTP, and how long each takes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::ksuid::Ksuid;
 
-/// Credits wallets through HTTP and reports requests per second and latency
+/// Credits or reads wallets through HTTP and reports requests per second and latency
 #[derive(clap::Args)]
 pub struct Load {
     /// Where a wallet serves HTTP; by default where this application would
@@ -26,28 +27,51 @@ pub struct Load {
     /// How long to send: 500ms, 10s, 2m
     #[arg(long, value_name = "TIME", default_value = "10s")]
     duration: Period,
-    /// Over how many wallets; with one it is hot
+    /// How many requests to send at most, within that time
+    #[arg(long, value_name = "NUMBER")]
+    requests: Option<u64>,
+    /// Over how many wallets, all of them new; with one it is hot
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     wallets: u32,
+    /// This wallet instead of new ones
+    #[arg(long, value_name = "ID", conflicts_with = "wallets")]
+    wallet: Option<Ksuid>,
+    /// What is asked for
+    #[arg(long, value_enum, default_value = "credit")]
+    what: What,
+}
+
+/// A request.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum What {
+    /// A credit of 1
+    Credit,
+    /// What is there
+    Balance,
+    /// The last 100 transactions
+    Transactions,
 }
 
 impl Command for Load {
     const NAME: &'static str = "load";
     const EXAMPLES: &'static str = "  {bin} run &
   {bin} load --workers 64 --period 0
-  {bin} load --workers 64 --period 10 --wallets 1000 --duration 1m --json";
+  {bin} load --workers 64 --period 10 --wallets 1000 --duration 1m --json
+  {bin} load --workers 1 --wallet 0ujtsYcgvSTl8PAuAdqWYSMnLOv --what balance";
 
     async fn run(self, console: Console) -> CliResult {
         let listen = console.settings().http.listen;
         let url = self.url.clone().unwrap_or_else(|| format!("http://{listen}"));
         let client = reqwest::Client::builder().pool_max_idle_per_host(self.workers as usize).build();
         let client = client.map_err(CliError::failed)?;
-        let wallets: Vec<Ksuid> = (0..self.wallets).map(|_| Ksuid::new()).collect();
+        let wallets = self.wallet.map_or_else(|| (0..self.wallets).map(|_| Ksuid::new()).collect(), |id| vec![id]);
+        let (what, left) = (self.what, AtomicU64::new(self.requests.unwrap_or(u64::MAX)));
         let begun = clock::instant();
         let until = begun + self.duration.0;
         let period = Duration::from_millis(self.period);
         let workers = (0..self.workers as usize).map(|number| {
-            let target = Target { client: client.clone(), url: &url, wallets: &wallets, until, period };
+            let target =
+                Target { client: client.clone(), url: &url, wallets: &wallets, what, until, period, left: &left };
             // A runtime of many threads serves them all.
             target.work(number)
         });
@@ -70,8 +94,11 @@ struct Target<'l> {
     client: reqwest::Client,
     url: &'l str,
     wallets: &'l [Ksuid],
+    what: What,
     until: Instant,
     period: Duration,
+    /// How many requests all of them may still send.
+    left: &'l AtomicU64,
 }
 
 impl Target<'_> {
@@ -79,10 +106,10 @@ impl Target<'_> {
         let mut tally = Tally::default();
         for wallet in self.wallets.iter().cycle().skip(number) {
             let begun = clock::instant();
-            if begun >= self.until {
+            if begun >= self.until || !self.may_send() {
                 break;
             }
-            match self.credit(wallet).await {
+            match self.ask(wallet).await {
                 Ok(()) => tally.note(begun.elapsed()),
                 Err(problem) => tally.fail(problem),
             }
@@ -93,9 +120,20 @@ impl Target<'_> {
         tally
     }
 
-    async fn credit(&self, wallet: &Ksuid) -> Result<(), String> {
-        let request = self.client.post(format!("{}/wallet/{wallet}/credit", self.url));
-        let request = request.header("content-type", "application/json").body("{\"amount\": 1}");
+    fn may_send(&self) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    async fn ask(&self, wallet: &Ksuid) -> Result<(), String> {
+        let at = |what| format!("{}/wallet/{wallet}/{what}", self.url);
+        let request = match self.what {
+            What::Credit => {
+                let request = self.client.post(at("credit"));
+                request.header("content-type", "application/json").body("{\"amount\": 1}")
+            }
+            What::Balance => self.client.get(at("balance")),
+            What::Transactions => self.client.get(at("transactions")),
+        };
         let response = request.send().await.map_err(|error| error.to_string())?;
         let (status, body) = (response.status(), response.text().await.map_err(|error| error.to_string())?);
         if status.is_success() { Ok(()) } else { Err(format!("{status}: {body}")) }
