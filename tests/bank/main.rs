@@ -2,6 +2,7 @@
 //! which is always there, and on real servers where `HEADWATER_TEST_KAFKA`, `HEADWATER_TEST_REGISTRY` and
 //! `HEADWATER_TEST_VIEWS` name them. `HEADWATER_TEST_REQUIRE=1` makes their absence a failure.
 
+mod endings;
 mod foreign_consumer;
 mod movements;
 mod proof;

@@ -9,9 +9,7 @@ fn said(bank: &Bank, arguments: &[&str], lines: &[&str]) -> (bool, String, Strin
     teller.end_as_it_may()
 }
 
-#[test]
-fn the_teller_does_what_it_is_asked_and_shows_what_came_of_it() {
-    let bank = Bank::embedded();
+fn assert_does_what_it_is_asked(bank: &Bank, arguments: &[&str]) {
     let lines = [
         "create Anna Berg 100",
         "create Bert Holm",
@@ -25,7 +23,7 @@ fn the_teller_does_what_it_is_asked_and_shows_what_came_of_it() {
         "quit",
         "withdraw 1",
     ];
-    let (done, output, errors) = said(&bank, &[], &lines);
+    let (done, output, errors) = said(bank, arguments, &lines);
     assert!(done, "{errors}\n{output}");
     let expected = [
         "account 000001 (Anna Berg): balance 100.00",
@@ -41,6 +39,19 @@ fn the_teller_does_what_it_is_asked_and_shows_what_came_of_it() {
     let kinds: Vec<&str> = told[expected.len()..].iter().filter_map(|line| line.split_whitespace().nth(2)).collect();
     assert_eq!(kinds[..4], ["type", "transfer_debit", "withdrawal", "deposit"], "{output}");
     assert!(output.contains("active               2"), "{output}");
+}
+
+#[test]
+fn the_teller_does_what_it_is_asked_and_shows_what_came_of_it() {
+    assert_does_what_it_is_asked(&Bank::embedded(), &[]);
+}
+
+#[test]
+fn over_a_gateway_the_teller_does_the_same() {
+    let bank = Bank::embedded();
+    let gateway = bank.serve(&["run"]);
+    gateway.wait_until_ready();
+    assert_does_what_it_is_asked(&bank, &["--gateway", &format!("http://{}", gateway.address())]);
 }
 
 #[test]

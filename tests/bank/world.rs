@@ -165,6 +165,16 @@ impl Served {
         &self.address
     }
 
+    /// Comes back once it is ready to be asked.
+    pub fn wait_until_ready(&self) {
+        let deadline = headwater::clock::instant() + PATIENCE;
+        let place = format!("http://{}/readyz", self.address);
+        while !reqwest::blocking::get(&place).is_ok_and(|response| response.status().is_success()) {
+            assert!(!is_past(deadline), "{place} does not get ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Ends it as a crash would.
     pub fn kill(mut self) {
         if let Some(worker) = self.worker.take() {

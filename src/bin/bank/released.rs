@@ -9,23 +9,28 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use headwater::Saga;
 use headwater::clock::Timestamp;
 use headwater::command::{CommandHead, Control};
 use headwater::event::EventHead;
 use headwater::position::{Sequence, Version};
+use headwater::saga::{Input, SagaContext, StateControl, StateHead, UnderWay};
 use headwater::schema::json::{self, Secrets};
 use headwater::schema::{Codec, Data, Head, InMemoryRegistry, Message, Never, Registry};
+use headwater::testing::history;
+use headwater::testing::outcomes::{accepted, refused};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::account::fixtures::*;
 use crate::account::{
-    AccountCommand, AccountEvent, DeleteAccount, DepositFunds, ForgiveDebt, OpenAccount, WithdrawFunds,
+    Account, AccountCommand, AccountEvent, DeleteAccount, DepositFunds, ForgiveDebt, OpenAccount, WithdrawFunds,
 };
 use crate::registry::{
     AccountIdProvisioned, AccountIdsReserved, CreateAccount, RegistryCommand, RegistryEvent, ReserveAccountIds,
 };
+use crate::sagas::{Request, RequestStep, Transfer, TransferStep};
 use crate::values::AccountId;
 
 /// A schema that was released, and values in its bytes.
@@ -126,6 +131,33 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(digits).collect()
 }
 
+/// What a saga has come to after each of these inputs.
+fn stages<S: Saga>(inputs: impl IntoIterator<Item = Input<S>>) -> Vec<S> {
+    let mut saga = S::default();
+    let at = SagaContext { id: "000001/t1#1", time: TIME };
+    let taken = inputs.into_iter().map(|input| {
+        drop(saga.react(input, &at));
+        saga.clone()
+    });
+    taken.collect()
+}
+
+/// An instance that waits for a command of its own and for its deadline.
+fn state_head() -> StateHead {
+    let under_way = UnderWay {
+        number: 1,
+        step: "\"Credit\"".to_owned(),
+        is_compensation: false,
+        aggregate: "account".to_owned(),
+        aggregate_id: "000002".to_owned(),
+        attempt: 2,
+        command_id: ID,
+        retry_at: Some(TIME),
+        command: bytes::Bytes::from_static(b"a command"),
+    };
+    StateHead { deadline: Some(TIME), steps: 1, under_way: vec![under_way], ..StateHead::new(1, TIME, ID) }
+}
+
 const ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 const TIME: Timestamp = Timestamp(1_767_225_600_000_000);
 
@@ -215,4 +247,27 @@ fn events_of_the_registry_stay_readable() {
         AccountIdsReserved { up_to: AccountId::LAST }.into(),
     ];
     assert_readable::<_, _, Never>("account_registry.events", &event_head(), &events);
+}
+
+#[test]
+fn states_of_a_transfer_stay_readable() {
+    let debited = history::<Account>("000001", [transfer_debited("4.00", "6.00")]).remove(0);
+    let refused = Input::Outcome { of: TransferStep::Credit, outcome: refused("account_deleted") };
+    let states = stages::<Transfer>([Input::Event(debited), refused]);
+    assert_readable::<_, _, StateControl>("transfer.state", &state_head(), &states);
+}
+
+#[test]
+fn states_of_a_request_stay_readable() {
+    let outcome = |of, outcome| Input::Outcome { of, outcome };
+    let created = history::<Account>("000001", [request_created("4.00")]).remove(0);
+    let approved = history::<Account>("000002", [request_approved()]).remove(0);
+    let inputs = [
+        Input::Event(created),
+        Input::Event(approved),
+        outcome(RequestStep::Debit, accepted()),
+        outcome(RequestStep::Credit, refused("account_deleted")),
+        outcome(RequestStep::RollBack, accepted()),
+    ];
+    assert_readable::<_, _, StateControl>("request.state", &state_head(), &stages::<Request>(inputs));
 }

@@ -157,4 +157,27 @@ mod tests {
         assert_eq!((instances.open(), instances.is_due(Timestamp(50)), instances.get("b")), (2, false, None));
         assert_eq!(instances.stuck(Timestamp(5)), 2);
     }
+
+    /// How much memory this process takes, in bytes.
+    fn resident() -> u64 {
+        let told = std::fs::read_to_string("/proc/self/statm").expect("Linux tells it");
+        told.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number of pages") * 4096
+    }
+
+    #[test]
+    #[ignore = "takes half a gigabyte"]
+    fn a_million_open_instances_are_held_in_less_than_half_a_gigabyte() {
+        const MANY: u64 = 1_000_000;
+        let before = resident();
+        let mut instances = Instances::default();
+        for number in 0..MANY.cast_signed() {
+            let record: Box<[u8]> = vec![7; 200].into();
+            let entry = Entry { due: Timestamp(number), time: Timestamp(number), record: Some(record) };
+            instances.put(format!("{:06}/transaction-{number}#7", number % 500).into(), Some(entry));
+        }
+        let each = (resident() - before) / MANY;
+        eprintln!("{each} bytes for each open instance whose record takes 200");
+        assert_eq!(instances.open() as u64, MANY);
+        assert!(each < 512, "{each} bytes each");
+    }
 }

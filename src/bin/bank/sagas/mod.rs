@@ -12,6 +12,8 @@ use crate::values::TransactionId;
 
 pub use request::Request;
 pub use transfer::Transfer;
+#[cfg(test)]
+pub use {request::RequestStep, transfer::TransferStep};
 
 /// After how long a step that failed is issued anew.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
