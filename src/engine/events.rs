@@ -42,8 +42,14 @@ pub struct EventRow {
 
 /// Times are RFC 3339 text in JSON.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
+}
+
+/// The same of a time that there may be.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(super) fn as_text_if_any<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.to_string()).serialize(serializer)
 }
 
 /// Why the events of a partition cannot be read on.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::events::{as_text, as_text_if_any};
 use super::schemas::Subject;
 use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::ProcessorParts;
@@ -79,14 +80,19 @@ pub struct InstanceRow {
     /// The instance.
     pub id: String,
     /// The time of its first input.
+    #[serde(serialize_with = "as_text")]
     pub started_at: Timestamp,
     /// The time of its last input.
+    #[serde(serialize_with = "as_text")]
     pub last_input_at: Timestamp,
     /// When it is to be told that its time is over.
+    #[serde(serialize_with = "as_text_if_any")]
     pub deadline: Option<Timestamp>,
     /// When it next does something without an input.
+    #[serde(serialize_with = "as_text_if_any")]
     pub next_at: Option<Timestamp>,
     /// When it ended.
+    #[serde(serialize_with = "as_text_if_any")]
     pub ended_at: Option<Timestamp>,
     /// Whether it ends once its compensations are accepted.
     pub is_ending: bool,
@@ -114,6 +120,7 @@ pub struct StepRow {
     /// The last command's id.
     pub command_id: Uuid,
     /// When it is issued anew.
+    #[serde(serialize_with = "as_text_if_any")]
     pub retry_at: Option<Timestamp>,
 }
 

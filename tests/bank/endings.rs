@@ -133,7 +133,7 @@ fn assert_every_end_is_come_to(bank: &Bank) {
     assert_eq!(street.ledger(&street.friend)[0].1, "30.00");
 
     let id = open[0]["id"].as_str().expect("an id");
-    assert!(id.starts_with(&format!("{}/open#", street.friend)) && !open[0]["deadline"].is_null(), "{open:#?}");
+    assert!(id.starts_with(&format!("{}/open#", street.friend)) && open[0]["deadline"].is_string(), "{open:#?}");
     let shown = bank.ask(&["sagas", "show", "request", id]);
     assert_eq!((&shown["steps"], &shown["state"]["begun"]["stage"]), (&1.into(), &"Pending".into()), "{shown:#}");
     let woken = bank.ask(&["sagas", "wake", "request", id]);
