@@ -183,6 +183,9 @@ impl<P: Processor> Lane<P> {
             self.states.remove(partition);
         }
         self.epoch.0 += 1;
+        // As after a start: whatever the writers left open would have every restore wait for its end.
+        let ids = self.transactional_ids.split(',').map(str::to_owned).collect();
+        self.committer = Committer::start(self.log.clone(), ids, self.stop.clone())?;
         self.member = self.log.join(&self.group)?;
         Ok(())
     }
