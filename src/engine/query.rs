@@ -49,6 +49,8 @@ pub trait QueryType: Send + Sync {
     }
     /// Its fields, as far as its type tells them.
     fn parameters(&self) -> Vec<Parameter>;
+    /// The JSON Schema of its answer, as text.
+    fn answer(&self) -> &'static str;
     /// Answers it, once its views have reached every position in `at`; waits at most `wait` for it.
     async fn ask(
         &self,
@@ -90,6 +92,10 @@ impl<Q: Query> QueryType for Erased<Q> {
 
     fn parameters(&self) -> Vec<Parameter> {
         query::parameters::<Q>()
+    }
+
+    fn answer(&self) -> &'static str {
+        Q::ANSWER
     }
 
     async fn ask(

@@ -1,9 +1,11 @@
 //! Bodies of requests: bounded in size and time before anything is kept of them, then read as JSON.
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
@@ -12,27 +14,28 @@ use crate::settings::HttpSettings;
 
 /// The body as one JSON value; without a body an empty object.
 pub async fn json(request: Request, limits: &HttpSettings) -> Result<Value, Problem> {
-    let bytes = read(request, limits).await?;
+    let (head, body) = request.into_parts();
+    if length(&head.headers)?.is_none_or(|length| length > 0) && !body.is_end_stream() {
+        is_json(&head.headers)?;
+    }
+    let bytes = read(&head.headers, body, limits).await?;
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
     parse(&bytes)
 }
 
-async fn read(request: Request, limits: &HttpSettings) -> Result<Bytes, Problem> {
-    let (head, body) = request.into_parts();
+/// The whole body, whatever it is.
+pub async fn read(headers: &HeaderMap, body: Body, limits: &HttpSettings) -> Result<Bytes, Problem> {
     let most = limits.body_bytes;
     let too_large =
         || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {most} bytes"));
-    let said = length(&head.headers)?;
-    if said.is_some_and(|length| length > most as u64) {
+    if length(headers)?.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    let is_empty = said.unwrap_or(0) == 0 && !head.headers.contains_key(header::TRANSFER_ENCODING);
-    if is_empty {
+    if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    is_json(&head.headers)?;
     match tokio::time::timeout(limits.transfer_timeout.0, Limited::new(body, most).collect()).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -51,7 +54,8 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     length.map(Some).ok_or_else(|| Problem::bad_header(&header::CONTENT_LENGTH, "must be a number"))
 }
 
-fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// Whether it is said to be JSON.
+pub fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {

@@ -110,6 +110,8 @@ impl Gate {
             Ok(judged) => accepted(&judged, &place),
             // It was written, and its outcome will be there.
             Err(CallError::Command(ClientError::Unknown { .. })) if or_async => Ok(place.pending()),
+            // Nothing was sent: there will be no outcome to look for.
+            Err(CallError::Input(error)) => Err(error.into()),
             Err(error) => Err(place.add_to(error.into())),
         }
     }

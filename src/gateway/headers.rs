@@ -28,7 +28,7 @@ pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// More positions than any view has partitions to wait for are a mistake.
-const MOST_POSITIONS: usize = 1000;
+pub(super) const MOST_POSITIONS: usize = 1000;
 
 /// An aggregate's version as an entity tag.
 pub fn etag(version: Version) -> HeaderValue {

@@ -30,6 +30,7 @@ pub fn routes(health: Health) -> Router {
         .route("/readyz", get(ready))
         .route("/healthz", get(both))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(|| async { super::not_allowed() })
         .with_state(health)
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gate;
 use super::problem::Problem;
-use crate::settings::{HttpSettings, Secret};
+use crate::settings::{HttpSettings, Period, Secret};
 
 /// The requests under way.
 #[derive(Debug)]
@@ -113,7 +113,13 @@ pub async fn bounded(State(gate): State<Arc<Gate>>, request: Request, next: Next
     let _seat = gate.limits.seat(client_of(&request))?;
     let room = gate.limits.all.try_acquire();
     let _room = room.map_err(|_| Problem::unavailable("busy", "too many requests are under way; try again"))?;
-    Ok(next.run(request).await)
+    // Whatever a request waits for has its own bound; this is for the routes of applications.
+    let longest = gate.settings.longest_wait.0 + gate.settings.transfer_timeout.0;
+    let answered = tokio::time::timeout(longest, next.run(request)).await;
+    answered.map_err(|_| {
+        let detail = format!("the request took longer than {}", Period(longest));
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "request_timeout", detail)
+    })
 }
 
 /// Turns away who has no right: nobody has where no token is set.

@@ -14,9 +14,11 @@ mod docs;
 mod events;
 pub mod headers;
 pub mod health;
+mod layers;
 mod limits;
 mod observe;
 mod openapi;
+mod own;
 mod problem;
 mod queries;
 mod rounds;
@@ -28,16 +30,15 @@ use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
-use axum::middleware;
 
-pub use axum::Json;
 pub use axum::Router;
 pub use axum::body::Body;
 pub use axum::extract::{Path, Query as UrlQuery, State};
 pub use axum::http;
 pub use axum::response::{IntoResponse, Response};
-pub use axum::routing::{get, post};
+pub use axum::routing::{delete, get, patch, post, put};
 pub use openapi::openapi;
+pub use own::Json;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use server::{Leaving, ServeError, Server};
 
@@ -134,22 +135,25 @@ fn router(
         .route("/{aggregate}/{id}/commands/{command_id}", get(commands::look_up))
         .route("/queries/{query}", get(queries::ask))
         .route("/events", get(events::stream))
-        .with_state(gate.clone())
-        .merge(docs::routes(&calls.engine().app)?);
+        .with_state(gate.clone());
     let routes = match own {
-        Some(own) => routes.merge(own(calls.clone())),
+        Some(own) => routes.merge(own::bounded(own(calls.clone()), settings)),
         None => routes,
     };
-    let routes = routes
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
-        })
-        .fallback(|| async { Problem::not_found("not_found", "there is nothing at this path") })
-        .layer(middleware::from_fn_with_state(gate.clone(), limits::authorized))
-        .layer(middleware::from_fn_with_state(gate, limits::bounded))
-        .layer(middleware::from_fn(observe::observed));
+    let docs = docs::routes(&calls.engine().app)?.method_not_allowed_fallback(|| async { not_allowed() });
+    let routes = layers::around(with_problems(routes), docs, &gate);
     // Neither bounded nor asked for a token: those who look after the process must have an answer.
     Ok(routes.merge(health::routes(calls.engine().health.clone())))
+}
+
+/// The routes with problems for whatever is none of them.
+fn with_problems(routes: Router) -> Router {
+    routes.method_not_allowed_fallback(|| async { not_allowed() }).fallback(|| async { Problem::nowhere() })
+}
+
+/// The answer to a method that a path does not take; which it does take is said in a header.
+fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
 }
 
 /// What became of a command, as a response: with an application's own routes as with the engine's.

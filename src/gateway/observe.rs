@@ -1,11 +1,14 @@
-//! What is told of requests: how many and how long, and the span of one that belongs to a trace.
+//! What is told of requests: how many and how long, why one failed, and the span of one that belongs to a
+//! trace. Every request has an id, its client's own or one that is made, by which it is found in the log.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
-use super::http::HeaderMap;
+use super::headers::{self, REQUEST_ID};
+use super::http::{HeaderMap, HeaderValue};
+use super::problem::Cause;
 use crate::clock;
 use crate::trace;
 
@@ -13,6 +16,8 @@ use crate::trace;
 const TRACEPARENT: &str = "traceparent";
 /// The route of what leads nowhere.
 const NOWHERE: &str = "none";
+/// A client's id for its request may be so long; a longer one is replaced.
+const LONGEST_ID: usize = 128;
 
 /// Counts a request that is under way, however it ends.
 struct UnderWay(metrics::Gauge);
@@ -31,8 +36,10 @@ impl Drop for UnderWay {
     }
 }
 
-/// Counts a request, and continues the trace that it names.
-pub async fn observed(request: Request, next: Next) -> Response {
+/// Counts a request, continues the trace that it names, and logs why it failed.
+pub async fn observed(mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let _under_way = UnderWay::begin();
     let begun = clock::instant();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -43,8 +50,14 @@ pub async fn observed(request: Request, next: Next) -> Response {
         http.request.method = %method, http.route = route, url.path = request.uri().path(),
     );
     trace::follow(&span, traceparent(request.headers()));
-    let response = next.run(request).instrument(span.clone()).await;
+    let uri = request.uri().clone();
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
+    if let Some(Cause(error)) = response.extensions().get() {
+        let request_id = id.to_str().unwrap_or_default();
+        tracing::error!(error, request_id, path = uri.path(), status = status.as_u16(), "a request failed");
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
     trace::note(&span, "http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         trace::fail(&span, status);
@@ -56,5 +69,11 @@ pub async fn observed(request: Request, next: Next) -> Response {
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(TRACEPARENT).map(super::http::HeaderValue::as_bytes)
+    headers.get(TRACEPARENT).map(HeaderValue::as_bytes)
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_sound = |id: &&HeaderValue| !id.is_empty() && id.len() <= LONGEST_ID && id.to_str().is_ok();
+    let given = headers.get(REQUEST_ID).filter(is_sound).cloned();
+    given.unwrap_or_else(|| headers::value(clock::new_id()))
 }

@@ -39,7 +39,13 @@ struct Parts {
     retry_after: Option<Duration>,
     headers: Vec<(HeaderName, HeaderValue)>,
     members: Map<String, Value>,
+    /// What went wrong within: for the log, which tells the request beside it.
+    cause: Option<String>,
 }
+
+/// What went wrong within, with the response whose client is not told.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) String);
 
 impl Problem {
     /// A problem with the status' own words as its title, and a code for programs: lower case letters and `_`.
@@ -54,6 +60,7 @@ impl Problem {
             retry_after: None,
             headers: Vec::new(),
             members: Map::new(),
+            cause: None,
         }))
     }
 
@@ -120,10 +127,17 @@ impl Problem {
         &self.0.code
     }
 
+    /// Nothing is at this path.
+    pub(super) fn nowhere() -> Self {
+        Self::not_found("not_found", "there is nothing at this path")
+    }
+
     /// What went wrong within; the request is not at fault and is told nothing of it.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed; the gateway's log says why")
+        const DETAIL: &str = "the request failed; the gateway's log says why, under the X-Request-Id of this answer";
+        let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", DETAIL);
+        problem.0.cause = Some(error.to_string());
+        problem
     }
 
     /// What became of a command, where it was not accepted.
@@ -169,7 +183,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, whose, title, detail, retry_after, headers, members } = *self.0;
+        let Parts { status, code, whose, title, detail, retry_after, headers, members, cause } = *self.0;
         let mut body = Map::new();
         body.insert("type".to_owned(), format!("urn:headwater:{whose}:{code}").into());
         body.insert("title".to_owned(), title.into());
@@ -177,13 +191,16 @@ impl IntoResponse for Problem {
         body.insert("detail".to_owned(), detail.into());
         body.insert("code".to_owned(), code.into());
         body.extend(members);
-        let mut response = Response::new(Body::from(Value::Object(body).to_string()));
+        let mut response = Response::new(Body::from(format!("{}\n", Value::Object(body))));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(wait) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         }
         response.headers_mut().extend(headers);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(Cause(cause));
+        }
         response
     }
 }

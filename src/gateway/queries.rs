@@ -55,6 +55,9 @@ fn fields(parameters: &str, at: &mut Vec<Position>) -> Result<String, Problem> {
     for parameter in parameters.split('&') {
         let position = parameter.split_once('=').filter(|(name, _)| *name == AT);
         if let Some((_, position)) = position {
+            if at.len() == headers::MOST_POSITIONS {
+                return Err(Problem::bad_field("/at", "too many positions"));
+            }
             let position = percent_decode_str(position).decode_utf8_lossy().parse::<Position>();
             at.push(position.map_err(|error| Problem::bad_field("/at", error.to_string()))?);
         } else {

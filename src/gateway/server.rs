@@ -222,8 +222,8 @@ fn http(settings: &HttpSettings) -> http1::Builder {
         .header_read_timeout(settings.idle_timeout.0)
         .max_headers(settings.headers)
         .max_header_size(settings.header_bytes)
-        .max_buf_size(settings.header_bytes.max(LEAST_BUFFER))
-        .pipeline_flush(true);
+        // No `pipeline_flush`: it would keep back what a head that cannot be read is answered with.
+        .max_buf_size(settings.header_bytes.max(LEAST_BUFFER));
     http
 }
 

@@ -45,6 +45,8 @@ pub trait Query: DeserializeOwned + Send + 'static {
     type Reads: Projections;
     /// What is known of its fields beyond their types, for the description of the API.
     const HINTS: &'static [Hint] = &[];
+    /// The JSON Schema of its answer, for the description of the API. What binds is the type.
+    const ANSWER: &'static str = "{}";
 
     /// Answers from the tables. `None` if there is no such thing, which is 404 over HTTP.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Period, Secret};
+use super::{Origins, Period, Secret};
 
 /// How the gateway listens, and what it takes of everybody. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +13,13 @@ use super::{Period, Secret};
 pub struct HttpSettings {
     /// Where it listens; port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// Who does not bring this text as a bearer token is turned away. Unset, everybody is let in.
+    /// Who does not bring this text as a bearer token is turned away, except from health, metrics and the
+    /// description of the API. Unset, everybody is let in.
     pub token: Option<Secret>,
     /// With this one as a bearer token one may read, and not send commands.
     pub read_token: Option<Secret>,
     /// Origins whose pages may call from a browser, separated by commas, or `*`. Unset, none may.
-    pub cors: Option<String>,
+    pub cors: Option<Origins>,
     /// Whether answers are compressed for those who take gzip.
     pub compression: bool,
     /// The largest body of a request.

@@ -9,6 +9,7 @@ mod health;
 mod http;
 mod kafka;
 mod layers;
+mod origins;
 mod period;
 mod telemetry;
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use health::HealthSettings;
 pub use http::HttpSettings;
 pub use layers::{Layers, SettingsError};
+pub use origins::Origins;
 pub use period::{Period, PeriodError};
 pub use telemetry::TelemetrySettings;
 
@@ -185,7 +187,7 @@ macro_rules! is_text_in_files {
         }
     )*};
 }
-is_text_in_files!(AppName, LogSetting, ViewsSetting);
+is_text_in_files!(AppName, LogSetting, Origins, ViewsSetting);
 
 /// A text that may hold a password, as an address with `user:password@` does. Never shown whole.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

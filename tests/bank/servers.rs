@@ -45,14 +45,19 @@ impl Servers {
 
     /// The settings that point the test's application at them.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let server = self.views.rsplit_once('/').expect("the views' address ends in a database").0;
         vec![
             variable("HEADWATER_APP", &self.app),
             variable("HEADWATER_LOG", "kafka"),
             variable("HEADWATER_KAFKA__BOOTSTRAP_SERVERS", &self.kafka),
             variable("HEADWATER_REGISTRY", &self.registry),
-            variable("HEADWATER_VIEWS", &format!("{server}/{}", self.app)),
+            variable("HEADWATER_VIEWS", &self.views()),
         ]
+    }
+
+    /// The test's own database.
+    pub fn views(&self) -> String {
+        let server = self.views.rsplit_once('/').expect("the views' address ends in a database").0;
+        format!("{server}/{}", self.app)
     }
 
     fn in_database(&self, statement: &str) {

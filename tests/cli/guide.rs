@@ -2,11 +2,16 @@
 
 use super::world::World;
 
-/// The commands of a section, one for each line of its shell blocks.
-fn commands(section: &str) -> Vec<Vec<String>> {
+/// The text of a section.
+pub fn section(name: &str) -> String {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
-    let (_, rest) = readme.split_once(&format!("\n## {section}\n")).expect("the section");
-    let text = rest.split_once("\n## ").map_or(rest, |(text, _)| text);
+    let (_, rest) = readme.split_once(&format!("\n## {name}\n")).expect("the section");
+    rest.split_once("\n## ").map_or(rest, |(text, _)| text).to_owned()
+}
+
+/// The commands of a section, one for each line of its shell blocks.
+fn commands(name: &str) -> Vec<Vec<String>> {
+    let text = section(name);
     let blocks = text.split("```sh\n").skip(1).filter_map(|block| Some(block.split_once("```")?.0));
     let lines = blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty());
     lines.map(words).collect()

@@ -2,6 +2,7 @@
 
 mod endings;
 mod guide;
+mod guide_over_http;
 mod health;
 mod rebuilding;
 mod sending;

@@ -1,18 +1,24 @@
 //! The engine as it is called from outside: by applications as a library, and over HTTP.
 
+mod around;
 mod bank;
 mod calls;
 mod commands;
 mod crashes;
 mod customers;
+mod hostile;
 mod outage;
 mod outcomes;
+mod own_routes;
 mod queries;
+mod raw;
 mod replies;
 mod sample;
 mod served;
 #[path = "../bank/servers.rs"]
 mod servers;
+mod serving;
+mod statuses;
 mod streams;
 mod streams_on_kafka;
 mod workers;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headwater::Connected;
 use headwater::gateway::Gateway;
 use headwater::settings::{HttpSettings, LogSetting, Settings};
+use headwater::{App, Connected};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -66,14 +66,23 @@ impl Served {
 
     /// The same, with these limits.
     pub async fn with(http: HttpSettings) -> Self {
+        Self::of(shop(), http).await
+    }
+
+    /// The same of another application.
+    pub async fn of(app: App, http: HttpSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let served = Self::on(settings(folder.path(), http)).await;
+        let served = Self::serve(app, settings(folder.path(), http)).await;
         Self { _folder: Some(folder), ..served }
     }
 
     /// On the log of these settings.
     pub async fn on(settings: Settings) -> Self {
-        let shop = shop().connect(settings).await.expect("connected");
+        Self::serve(shop(), settings).await
+    }
+
+    async fn serve(app: App, settings: Settings) -> Self {
+        let shop = app.connect(settings).await.expect("connected");
         let gateway = shop.serve().await.expect("served");
         let base = format!("http://{}", gateway.address());
         Self { base, client: Client::new(), shop, gateway, _folder: None }

@@ -6,6 +6,7 @@ mod parts;
 mod queries;
 mod service;
 
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
 
@@ -17,13 +18,13 @@ use crate::schema::SchemaError;
 /// # Errors
 /// If a schema of its messages cannot be understood.
 pub fn openapi(app: &Application) -> Result<String, SchemaError> {
-    let unwritable = |reason: serde_json::Error| SchemaError::Unwritable {
-        subject: "OpenAPI".to_owned(),
-        reason: reason.to_string(),
-    };
-    let mut text = document(app)?.to_pretty_json().map_err(unwritable)?;
+    let mut text = document(app)?.to_pretty_json().map_err(|error| unwritable("OpenAPI", &error))?;
     text.push('\n');
     Ok(text)
+}
+
+fn unwritable(subject: &str, reason: &serde_json::Error) -> SchemaError {
+    SchemaError::Unwritable { subject: subject.to_owned(), reason: reason.to_string() }
 }
 
 /// Describes the API of an application.
@@ -39,7 +40,7 @@ fn document(app: &Application) -> Result<OpenApi, SchemaError> {
         paths = commands::add(paths, &**aggregate)?;
     }
     for query in &app.queries {
-        paths = queries::add(paths, &**query);
+        paths = queries::add(paths, &**query)?;
     }
     let names: Vec<&str> = app.aggregates.iter().map(|aggregate| aggregate.name()).collect();
     paths = service::add(paths, &names);
@@ -57,5 +58,8 @@ fn document(app: &Application) -> Result<OpenApi, SchemaError> {
     let info = InfoBuilder::new().title(app.name).version(env!("CARGO_PKG_VERSION"));
     let info = info.description(Some(parts::INTRODUCTION)).build();
     let document = OpenApiBuilder::new().info(info).paths(paths.build()).tags(Some(tags));
-    Ok(document.components(Some(components.build())).build())
+    let document = document.components(Some(components.security_scheme(parts::TOKEN, parts::token()).build()));
+    // Which routes ask for a token, and for which, is a matter of settings.
+    let security = [SecurityRequirement::default(), SecurityRequirement::new(parts::TOKEN, [""; 0])];
+    Ok(document.security(Some(security)).build())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
 };
@@ -12,7 +13,15 @@ use crate::gateway::PROBLEM_JSON;
 pub(super) const INTRODUCTION: &str = "Commands change aggregates and are answered with their outcome; queries are \
     answered from views, which follow the events. Whoever hands a command's `Headwater-Position` to a query reads \
     what was written. An error is a problem (RFC 9457) with a `code` for programs. A command may be sent again with \
-    the same `Idempotency-Key`: it is judged once.";
+    the same `Idempotency-Key`: it is judged once. Every answer has an `X-Request-Id`, the request's own if it has one.";
+
+/// The name under which the token is known in the document.
+pub(super) const TOKEN: &str = "token";
+
+/// The token that a gateway may ask for.
+pub(super) fn token() -> SecurityScheme {
+    SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build())
+}
 
 /// A schema from its JSON.
 pub(super) fn schema(json: Value) -> RefOr<Schema> {
@@ -139,15 +148,21 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("Unauthorized", problem("A token is asked for")),
         ("Forbidden", problem("This token may not do that")),
         ("NotFound", problem("There is no such thing")),
-        ("MethodNotAllowed", problem("This can be done here with another method only")),
         ("Timeout", problem("The request was not sent in time")),
         ("Conflict", problem_of("The same id came with another payload before", &["conflict"])),
         ("Gone", problem_of("It was issued before what is remembered", &["too_old"])),
         ("VersionMismatch", problem_of("The aggregate stands at another version", &["version_mismatch"])),
         ("TooLarge", problem_of("What was sent, or what follows from it, is too large", &["too_large"])),
         ("UnsupportedMediaType", problem("The body is no JSON")),
-        ("HeadersTooLarge", problem("The headers are too large")),
-        ("Unknown", problem_of("Not known in time: safe to send again with the same id", &["outcome_unknown"])),
+        ("HeadersTooLarge", ResponseBuilder::new().description("The headers are too large, or too many").build()),
+        (
+            "Unknown",
+            problem_of(
+                "Not known in time: safe to send again with the same id",
+                &["outcome_unknown", "request_timeout"],
+            ),
+        ),
+        ("QueryTimeout", problem_of("The views did not answer in time", &["query_timeout", "request_timeout"])),
         ("Internal", problem("The request failed; the log of the gateway says why")),
     ];
     for (name, description) in

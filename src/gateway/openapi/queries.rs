@@ -4,19 +4,24 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
-use utoipa::openapi::{ContentBuilder, PathItem, PathsBuilder, Required, ResponseBuilder};
+use utoipa::openapi::{PathItem, PathsBuilder, Required, ResponseBuilder};
 
-use super::parts::{EVERYWHERE, header, optional, schema, shared, text};
+use super::parts::{EVERYWHERE, content, header, optional, schema, shared, text};
 use crate::engine::QueryType;
 use crate::query::{self, ParameterKind as Kind};
+use crate::schema::SchemaError;
 
 /// A place of a partition, as text.
 const POSITION: &str = "^[a-z][a-z0-9_]*/[0-9]{1,4}:[0-9]{1,18}$";
+/// Some of them, or none.
+const POSITIONS: &str = r"^([a-z][a-z0-9_]*/[0-9]{1,4}:[0-9]{1,18}(, *[a-z][a-z0-9_]*/[0-9]{1,4}:[0-9]{1,18})*)?$";
 
-pub(super) fn add(paths: PathsBuilder, query: &dyn QueryType) -> PathsBuilder {
+pub(super) fn add(paths: PathsBuilder, query: &dyn QueryType) -> Result<PathsBuilder, SchemaError> {
+    let shape = serde_json::from_str(query.answer())
+        .map_err(|error| super::unwritable(&format!("the answer of {}", query.name()), &error))?;
     let answer = ResponseBuilder::new()
         .description("The answer")
-        .content("application/json", ContentBuilder::new().schema(Some(schema(json!({})))).build())
+        .content("application/json", content(shape))
         .header("ETag", header("Names this answer.", json!({"type": "string"})))
         .header("Headwater-Position", header("Where its views stood.", json!({"type": "string"})))
         .header(
@@ -42,11 +47,11 @@ pub(super) fn add(paths: PathsBuilder, query: &dyn QueryType) -> PathsBuilder {
     for parameter in common(query) {
         operation = operation.parameter(parameter);
     }
-    let own = [("400", "BadInput"), ("404", "NotFound"), ("504", "Unknown")];
+    let own = [("400", "BadInput"), ("404", "NotFound"), ("504", "QueryTimeout")];
     for (status, name) in own.into_iter().chain(EVERYWHERE) {
         operation = operation.response(status, shared(name));
     }
-    paths.path(format!("/queries/{}", query.name()), PathItem::new(HttpMethod::Get, operation.build()))
+    Ok(paths.path(format!("/queries/{}", query.name()), PathItem::new(HttpMethod::Get, operation.build())))
 }
 
 fn field(parameter: &query::Parameter) -> Parameter {
@@ -92,7 +97,7 @@ fn common(query: &dyn QueryType) -> [Parameter; 4] {
     let tag = "Answers 304 if the answer is still the one of this `ETag`.";
     [
         at.style(Some(ParameterStyle::Form)).explode(Some(true)).build(),
-        optional("Headwater-Position", ParameterIn::Header, &wait, json!({"type": "string", "pattern": POSITION})),
+        optional("Headwater-Position", ParameterIn::Header, &wait, json!({"type": "string", "pattern": POSITIONS})),
         optional("Prefer", ParameterIn::Header, "`wait=5` waits for so many seconds.", json!({"type": "string"})),
         ParameterBuilder::new()
             .name("If-None-Match")

@@ -27,11 +27,11 @@ pub(super) fn add(paths: PathsBuilder, aggregates: &[&str]) -> PathsBuilder {
     let texts = [
         ("/metrics", "Metrics for Prometheus", "text/plain"),
         ("/openapi.json", "This document", "application/json"),
-        ("/docs", "This document, to be read and tried", "text/html"),
+        ("/docs/", "This document, to be read and tried", "text/html"),
     ];
     texts.into_iter().fold(paths, |paths, (path, summary, kind)| {
         let shape = if kind == "application/json" { json!({"type": "object"}) } else { json!({"type": "string"}) };
-        let name = path.trim_start_matches('/').replace('.', "_");
+        let name = path.trim_matches('/').replace('.', "_");
         let operation = OperationBuilder::new()
             .tag("service")
             .summary(Some(summary))
@@ -65,9 +65,15 @@ fn events(aggregates: &[&str]) -> utoipa::openapi::path::Operation {
             "Those of this partition.",
             json!({"type": "integer", "format": "int32", "minimum": 0}),
         ))
+        .parameter(optional(
+            "from",
+            ParameterIn::Query,
+            "Where to begin without a `Last-Event-ID`: at what comes from now on, or at the first event.",
+            json!({"type": "string", "enum": ["latest", "earliest"], "default": "latest"}),
+        ))
         .parameter(optional("Last-Event-ID", ParameterIn::Header, "Those after this one.", json!({"type": "string"})))
         .response("200", response("Events, until the client leaves", "text/event-stream", json!({"type": "string"})));
-    for (status, name) in [("400", "BadInput"), ("404", "NotFound"), ("410", "Gone")].into_iter().chain(EVERYWHERE) {
+    for (status, name) in [("400", "BadInput"), ("404", "NotFound")].into_iter().chain(EVERYWHERE) {
         operation = operation.response(status, shared(name));
     }
     operation.build()

@@ -51,6 +51,8 @@ pub struct LedgerEntry {
 
 impl Query for AccountLedger {
     const NAME: &'static str = "AccountLedger";
+    const ANSWER: &'static str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/bank/answers/AccountLedger.json"));
     type Answer = LedgerPage;
     type Reads = Ledger;
     const HINTS: &'static [Hint] = &[

@@ -45,6 +45,8 @@ pub struct PendingRequest {
 
 impl Query for AccountSummary {
     const NAME: &'static str = "AccountSummary";
+    const ANSWER: &'static str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/bank/answers/AccountSummary.json"));
     type Answer = Summary;
     type Reads = Accounts;
     const HINTS: &'static [Hint] = &[AccountId::hint("account_id"), Limit::HINT];

@@ -48,6 +48,8 @@ impl AccountLine {
 
 impl Query for AccountsList {
     const NAME: &'static str = "AccountsList";
+    const ANSWER: &'static str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/bank/answers/AccountsList.json"));
     type Answer = AccountsPage;
     type Reads = Accounts;
     const HINTS: &'static [Hint] =

@@ -46,6 +46,8 @@ struct Sums {
 
 impl Query for BankStats {
     const NAME: &'static str = "BankStats";
+    const ANSWER: &'static str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/bank/answers/BankStats.json"));
     type Answer = Stats;
     type Reads = Ledger;
 
