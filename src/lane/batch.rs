@@ -1,60 +1,12 @@
 //! A batch: what is decided but not committed, one share for each partition it touches.
-//!
-//! Decisions are made against an overlay: this batch's share, then that of the batch that commits at
-//! the moment, then the committed state. If a batch does not commit, it is dropped and nothing needs to
-//! be undone.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::processor::Processor;
+use super::share::{Epoch, Share};
 use crate::clock::Timestamp;
-use crate::log::{Outgoing, TopicPartition};
-use crate::position::{Offset, Partition};
-
-/// Counts the assignments of a lane, so that what was decided under an earlier one is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Epoch(pub u64);
-
-/// What one batch does in one partition.
-#[derive(Debug)]
-pub(crate) struct Share<C> {
-    /// The partition.
-    pub partition: Partition,
-    pub(super) epoch: Epoch,
-    /// How many records of the input it takes in.
-    pub inputs: usize,
-    /// The next record of the input after it.
-    pub next_offset: Offset,
-    /// What it does besides writing records.
-    pub changes: C,
-    pub(super) records: Vec<Outgoing>,
-    /// Bytes of the records added so far.
-    pub(super) bytes: usize,
-}
-
-impl<C> Share<C> {
-    /// Adds a record to be written.
-    pub fn write(&mut self, to: TopicPartition, key: Option<Bytes>, value: Bytes, traceparent: Option<Bytes>) {
-        self.bytes += value.len() + key.as_ref().map_or(0, Bytes::len);
-        let TopicPartition { topic, partition } = to;
-        self.records.push(Outgoing { topic, partition, key, value: Some(value), traceparent });
-    }
-
-    /// Adds a tombstone to be written.
-    pub fn delete(&mut self, to: TopicPartition, key: Bytes) {
-        self.bytes += key.len();
-        let TopicPartition { topic, partition } = to;
-        self.records.push(Outgoing { topic, partition, key: Some(key), value: None, traceparent: None });
-    }
-
-    /// Bytes of the records added so far.
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
+use crate::position::Partition;
 
 /// What is decided together and will be committed together.
 pub(super) struct Batch<P: Processor> {
@@ -99,14 +51,4 @@ impl<P: Processor> Batch<P> {
             bytes: 0,
         })
     }
-}
-
-/// What a decision is made against.
-pub(crate) struct Overlay<'a, P: Processor> {
-    /// The committed state.
-    pub state: &'a P::State,
-    /// The share that commits at the moment.
-    pub committing: Option<&'a Share<P::Changes>>,
-    /// The share being decided.
-    pub share: &'a mut Share<P::Changes>,
 }

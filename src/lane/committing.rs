@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use super::batch::{Batch, Share};
+use super::batch::Batch;
 use super::error::{LaneError, StopReason};
 use super::processor::{Moments, Processor};
-use super::restore::{Restoring, metadata, pass_markers};
+use super::restore::{Restoring, metadata};
 use super::running::{Held, IDLE_WAIT, Lane, Phase};
+use super::share::Share;
 use super::status::PartitionState;
+use super::tools::pass_markers;
 use super::transaction::{Job, Unresolved};
 use crate::clock;
 use crate::log::{CommittedOffset, LogError, Written};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::batch::{Overlay, Share};
 use super::error::LaneError;
 use super::processor::{Processor, Verdict};
 use super::running::{Held, Lane, Phase, RETRY_AFTER, Waiting};
+use super::share::{Overlay, Share};
 use super::status::PartitionState;
 use crate::clock::{self, Timestamp};
 use crate::log::Record;

@@ -10,9 +10,9 @@
 //! |---|---|
 //! | `processor` | what a lane is told of the work it does |
 //! | `running` | the loop of one thread; `deciding`, `committing` and `owning` are its parts |
-//! | `batch` | what is decided and not committed: shares and the overlay |
+//! | `share`, `batch` | what is decided and not committed, and how a decision sees it: the overlay |
 //! | `transaction` | committing a batch, and replacing a writer that failed |
-//! | `restore` | a partition's state from the log, in steps |
+//! | `restore`, `tools` | a partition's state from the log, in steps; what a lost owner left open |
 //!
 //! What it promises: nothing that a batch decided is folded before its transaction committed; a batch
 //! commits only under the assignment it was decided under; a failed batch leaves nothing behind.
@@ -27,7 +27,9 @@ mod processor;
 mod restore;
 mod running;
 mod settings;
+mod share;
 mod status;
+mod tools;
 mod transaction;
 
 use std::any::Any;
@@ -38,13 +40,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub(crate) use batch::{Overlay, Share};
 pub use error::LaneError;
 pub(crate) use error::StopReason;
 pub(crate) use processor::{Committed, Moments, Processor, Step, Verdict};
-pub(crate) use restore::Tools;
 pub(crate) use settings::LaneSettings;
+pub(crate) use share::{Overlay, Share};
 pub use status::{PartitionState, Progress};
+pub(crate) use tools::Tools;
 
 use crate::clock::Clock;
 use crate::log::Log;

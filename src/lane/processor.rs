@@ -1,9 +1,9 @@
 //! What a lane is told of the work it does.
 
-use super::batch::{Overlay, Share};
 use super::error::StopReason;
-use super::restore::Tools;
+use super::share::{Overlay, Share};
 use super::status::Progress;
+use super::tools::Tools;
 use crate::clock::Timestamp;
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
@@ -51,7 +51,7 @@ pub(crate) trait Processor: Send + Sized + 'static {
     /// was made, must lead to less.
     fn process(
         &self,
-        overlay: &mut Overlay<'_, Self>,
+        overlay: &mut Overlay<'_, Self::State, Self::Changes>,
         record: &Record,
         rejected: bool,
         now: Timestamp,
@@ -59,7 +59,7 @@ pub(crate) trait Processor: Send + Sized + 'static {
     /// Gives up on a record that still cannot be read.
     fn give_up(
         &self,
-        overlay: &mut Overlay<'_, Self>,
+        overlay: &mut Overlay<'_, Self::State, Self::Changes>,
         record: &Record,
         reason: String,
         now: Timestamp,

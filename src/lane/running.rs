@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::LaneParts;
-use super::batch::{Batch, Epoch};
+use super::batch::Batch;
 use super::error::LaneError;
 use super::meters::Meters;
 use super::processor::Processor;
 use super::restore::Restoring;
 use super::settings::LaneSettings;
+use super::share::Epoch;
 use super::status::{PartitionStates, Pulse};
 use super::transaction::Committer;
 use crate::clock::{self, Clock};

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::checkpoint::Slice;
-use super::judge::Judge;
 use super::observe::Traced;
 use super::partition::{Instance, Owned};
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
 use crate::command::{CommandIndex, CommandKey, Outcome, OutcomeEntry, Outcomes};
-use crate::lane::Share;
+use crate::lane::{self, Share};
 use crate::position::{Offset, Sequence};
 use crate::schema::SchemaError;
 
@@ -81,6 +79,13 @@ impl<A: Aggregate> Changes<A> {
     }
 }
 
+/// What one batch carries of a checkpoint.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub ids: Vec<Arc<str>>,
+    pub is_last: bool,
+}
+
 /// Adds the outcomes records; once, before the batch is committed.
 pub(super) fn write_outcomes<A: Aggregate>(
     share: &mut Share<Changes<A>>,
@@ -122,8 +127,39 @@ fn size_of_entry(entry: &OutcomeEntry) -> usize {
     FIXED_BYTES + entry.aggregate_id.len() + texts
 }
 
+impl<A: Aggregate> Owned<A> {
+    /// Takes over what a committed batch did. The offsets are one past what it delivered.
+    ///
+    /// Outcomes are forgotten by the earlier of the last command's append time and the wall clock: a leap of
+    /// the broker's clock would else forget them all, and then refuse every command as too old.
+    pub fn fold(
+        &mut self,
+        share: Share<Changes<A>>,
+        events_offset: Option<Offset>,
+        outcomes_offset: Option<Offset>,
+        now: Timestamp,
+    ) {
+        let changes = share.changes;
+        self.is_dirty |= share.next_offset > self.commands_offset;
+        self.events_since_checkpoint += u64::try_from(changes.sequence.0 - self.sequence.0).unwrap_or(0);
+        self.sequence = changes.sequence;
+        self.time = changes.time;
+        self.commands_offset = share.next_offset;
+        for (id, instance) in changes.instances {
+            self.changed.insert(id.clone());
+            self.instances.insert(id, instance);
+        }
+        for entry in changes.outcomes {
+            self.memory.remember(entry, self.outcomes_offset);
+        }
+        self.events_offset = events_offset.unwrap_or(self.events_offset);
+        self.outcomes_offset = outcomes_offset.unwrap_or(self.outcomes_offset);
+        self.memory.forget(changes.appended_at.min(now));
+    }
+}
+
 /// What a decision is made against.
-pub(super) type Overlay<'a, A> = crate::lane::Overlay<'a, Judge<A>>;
+pub(super) type Overlay<'a, A> = lane::Overlay<'a, Owned<A>, Changes<A>>;
 
 impl<A: Aggregate> Overlay<'_, A> {
     /// An instance as of the last decision; `None` before its first event.

@@ -5,13 +5,12 @@
 //! written, and comes with the last: what changed in between is among the events after it, and a restore
 //! passes over events that a snapshot has already.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::batch::Changes;
-use super::partition::Owned;
+use super::batch::{Changes, Slice};
+use super::partition::{Checkpointing, Owned};
 use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
@@ -20,20 +19,6 @@ use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
 use crate::lane::Share;
 use crate::position::{Offset, Version};
 use crate::schema::{Data, SchemaError};
-
-/// A checkpoint that is being written.
-#[derive(Debug)]
-pub(super) struct Checkpointing {
-    promise: Checkpoint,
-    remaining: Vec<Arc<str>>,
-}
-
-/// What one batch carries of a checkpoint.
-#[derive(Debug)]
-pub(super) struct Slice {
-    ids: Vec<Arc<str>>,
-    is_last: bool,
-}
 
 /// Whether a partition's next batch is to carry a slice of a checkpoint.
 pub(super) fn is_due<A: Aggregate>(owned: &Owned<A>, settings: &ProcessorSettings, now: Timestamp) -> bool {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use metrics::Counter;
 use tracing::Span;
+use uuid::Uuid;
 
-use super::judge::Received;
 use crate::clock::Timestamp;
 use crate::command::{Outcome, OutcomeEntry};
 use crate::lane::Moments;
@@ -69,14 +69,13 @@ pub(super) struct Traced {
 
 impl Traced {
     /// Begins the spans of a command, if it belongs to a trace that is recorded.
-    pub fn begin<C>(aggregate: &'static str, received: &Received<'_, C>) -> Option<Self> {
-        let Received { record, id, head, name, .. } = received;
+    pub fn begin(aggregate: &str, id: &str, command_id: Uuid, command: &str, record: &Record) -> Option<Self> {
         if !trace::is_recorded(record.traceparent.as_ref()) {
             return None;
         }
         let command = tracing::info_span!(
-            target: trace::TARGET, "judge", otel.kind = "consumer", otel.name = format!("judge {name}"),
-            aggregate, id, command_id = %head.id, command = name, partition = record.partition.0,
+            target: trace::TARGET, "judge", otel.kind = "consumer", otel.name = format!("judge {command}"),
+            aggregate, id, %command_id, command, partition = record.partition.0,
             offset = record.offset.0,
         );
         trace::follow(&command, record.traceparent.as_deref());

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::batch::Changes;
-use super::checkpoint::Checkpointing;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::Deduplication;
-use crate::lane::Share;
+use crate::event::Checkpoint;
 use crate::position::{Offset, Partition, Sequence, Version};
 
 /// One aggregate instance as of its last event.
@@ -29,6 +27,13 @@ impl<A: Default> Default for Instance<A> {
     fn default() -> Self {
         Self { state: A::default(), version: Version::NONE, sequence: Sequence::NONE, size_bytes: 0 }
     }
+}
+
+/// A checkpoint that is being written.
+#[derive(Debug)]
+pub(super) struct Checkpointing {
+    pub promise: Checkpoint,
+    pub remaining: Vec<Arc<str>>,
 }
 
 /// The committed state of one owned partition.
@@ -75,35 +80,6 @@ impl<A: Aggregate> Owned<A> {
             is_dirty: false,
             checkpoint_at: Timestamp::MIN,
         }
-    }
-
-    /// Takes over what a committed batch did. The offsets are one past what it delivered.
-    ///
-    /// Outcomes are forgotten by the earlier of the last command's append time and the wall clock: a leap of
-    /// the broker's clock would else forget them all, and then refuse every command as too old.
-    pub fn fold(
-        &mut self,
-        share: Share<Changes<A>>,
-        events_offset: Option<Offset>,
-        outcomes_offset: Option<Offset>,
-        now: Timestamp,
-    ) {
-        let changes = share.changes;
-        self.is_dirty |= share.next_offset > self.commands_offset;
-        self.events_since_checkpoint += u64::try_from(changes.sequence.0 - self.sequence.0).unwrap_or(0);
-        self.sequence = changes.sequence;
-        self.time = changes.time;
-        self.commands_offset = share.next_offset;
-        for (id, instance) in changes.instances {
-            self.changed.insert(id.clone());
-            self.instances.insert(id, instance);
-        }
-        for entry in changes.outcomes {
-            self.memory.remember(entry, self.outcomes_offset);
-        }
-        self.events_offset = events_offset.unwrap_or(self.events_offset);
-        self.outcomes_offset = outcomes_offset.unwrap_or(self.outcomes_offset);
-        self.memory.forget(changes.appended_at.min(now));
     }
 
     pub fn instance(&self, id: &str) -> Option<&Instance<A>> {

@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::group::MemberId;
 use crate::log::TopicPartition;
+
+/// A member, for as long as it lives; a member that comes back is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct MemberId(pub(super) u64);
 
 /// What a member may be given, and what it was to have so far.
 pub(super) type Wishes<'a> = BTreeMap<MemberId, (&'a BTreeSet<TopicPartition>, &'a BTreeSet<TopicPartition>)>;

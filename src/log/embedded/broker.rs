@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use super::assignment::MemberId;
 use super::chunk::{Parts, Prefix, Producer};
-use super::group::{MemberId, Membership};
+use super::group::Membership;
 use super::keys::{self, StoredTopic};
 use super::partition::PartitionLog;
 use super::settings::Settings;
 use super::storage::{Batch, Space, Storage};
-use super::transaction::WriterState;
+use super::writers::WriterState;
 use crate::clock::{Clock, Timestamp};
 use crate::log::{CommittedOffset, LogError, Topic, TopicPartition, TopicSpec};
 use crate::position::Offset;

@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::chunk::{self, Builder, Chunk, Entry, Kind};
 use super::fetch;
-use super::maintenance::{Effort, Upkeep};
 use super::shared::Shared;
 use super::storage::{Batch, Space};
+use super::upkeep::{Effort, Upkeep};
 use crate::clock::Timestamp;
 use crate::log::LogError;
 use crate::position::Offset;

@@ -9,12 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::assignment::assign;
-use crate::log::TopicPartition;
+use uuid::Uuid;
 
-/// A member, for as long as it lives; a member that comes back is another one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct MemberId(pub(super) u64);
+use super::assignment::{MemberId, assign};
+use crate::log::TopicPartition;
 
 /// A group's generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +48,15 @@ enum Presence {
 pub(super) enum Notice {
     Assigned(Vec<TopicPartition>),
     Revoked(Vec<TopicPartition>),
+}
+
+/// What a fence of this log carries.
+pub(super) struct Token {
+    /// Tells this log from another one, and from itself before a restart.
+    pub(super) incarnation: Uuid,
+    pub(super) group: String,
+    pub(super) member: MemberId,
+    pub(super) generation: Generation,
 }
 
 /// What a fence is worth.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::aborted::Aborted;
 use super::chunk::{Prefix, Producer};
-use super::partition::Aborted;
 use crate::clock::Timestamp;
 use crate::log::{CommittedOffset, LogError, Retention, TimeKind, TopicPartition, TopicSpec};
 use crate::position::{Offset, Partition};

@@ -8,31 +8,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::partition::Plan;
 use super::shared::Shared;
+use super::upkeep::{Effort, Upkeep};
 use crate::log::{LogError, Retention, TopicPartition, TopicSpec};
-use crate::position::{Offset, Partition};
+use crate::position::Partition;
 
 const INTERVAL: Duration = Duration::from_mins(1);
-
-/// How much is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// What is worth its cost.
-    Due,
-    /// Everything there is.
-    All,
-}
-
-/// A partition as maintenance finds it.
-pub(super) struct Upkeep {
-    pub(super) name: TopicPartition,
-    /// From the first offset held to the last stable offset.
-    pub(super) plan: Plan,
-    /// Up to where it was compacted before, and how many records that left.
-    pub(super) cleaned: Offset,
-    pub(super) kept: u64,
-}
 
 /// Deletes what retention and compaction let go.
 pub(super) fn maintain(shared: &Shared, effort: Effort) -> Result<(), LogError> {

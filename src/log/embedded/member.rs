@@ -5,25 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
+use super::assignment::MemberId;
 use super::broker::Broker;
 use super::fetch::Flows;
-use super::group::{Generation, MemberId, Notice};
+use super::group::{Notice, Token};
 use super::shared::{Shared, deadline};
 use super::storage::Batch;
 use crate::clock;
 use crate::log::{CommittedOffset, Fence, Group, LogError, Member, Polled, TopicPartition};
 use crate::position::Offset;
-
-/// What a fence of this log carries.
-pub(super) struct Token {
-    /// Tells this log from another one, and from itself before a restart.
-    pub(super) incarnation: Uuid,
-    pub(super) group: String,
-    pub(super) member: MemberId,
-    pub(super) generation: Generation,
-}
 
 pub(super) struct GroupMember {
     shared: Arc<Shared>,

@@ -10,6 +10,7 @@
 //! without the lock. A member or a writer that is dropped without a word counts as one that died: the
 //! member's partitions are free at once, the writer's transaction stays open.
 
+mod aborted;
 mod assignment;
 mod broker;
 mod chunk;
@@ -31,16 +32,18 @@ mod sharing;
 mod storage;
 mod time_search;
 mod transaction;
+mod upkeep;
 mod writer;
+mod writers;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use self::folder::FolderLock;
-use self::maintenance::Effort;
 use self::shared::Shared;
 use self::sharing::Serving;
 use self::storage::Storage;
+use self::upkeep::Effort;
 use super::{
     Bounds, CommittedOffset, Group, Isolation, Log, LogError, Member, Reader, Sender, Topic, TopicPartition, TopicSpec,
     Writer,
@@ -80,7 +83,9 @@ impl EmbeddedLog {
     fn open_locked(folder: &Path, lock: FolderLock, settings: Settings, clock: Clock) -> Result<Self, LogError> {
         let storage = Storage::open(&folder.join("data"), &settings)?;
         let broker = recovery::recover(Arc::new(storage), settings, clock)?;
-        Ok(Self { shared: Shared::on_disk(broker, lock)?, _serving: None })
+        let (shared, closed) = Shared::on_disk(broker, lock);
+        maintenance::start(&shared, closed)?;
+        Ok(Self { shared, _serving: None })
     }
 
     /// A log that ends with its last handle.

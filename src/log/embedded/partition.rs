@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::aborted::Aborted;
 use super::chunk::{Builder, Kind, Parts, Prefix, Producer};
 use super::keys;
 use super::storage::{Batch, Space};
@@ -16,21 +17,6 @@ use crate::position::Offset;
 pub(super) enum Ending {
     Commit,
     Abort,
-}
-
-/// A stretch in which one writer's records were aborted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Aborted {
-    pub(super) producer: Producer,
-    pub(super) first: Offset,
-    /// Where its marker stands.
-    pub(super) marker: Offset,
-}
-
-impl Aborted {
-    pub(super) fn covers(&self, producer: Producer, offset: Offset) -> bool {
-        self.producer == producer && self.first <= offset && offset <= self.marker
-    }
 }
 
 /// A partition as the log keeps it in memory.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::assignment::MemberId;
 use super::broker::{Broker, TopicState};
 use super::chunk::{self, Chunk, Producer};
-use super::group::MemberId;
 use super::keys::{self, StoredOffset, StoredPartition, StoredTopic, StoredWriter};
 use super::partition::PartitionLog;
 use super::settings::Settings;
 use super::storage::{Batch, Space, Storage};
-use super::transaction::{Epoch, Span, Transaction, WriterState};
+use super::writers::{Epoch, Span, Transaction, WriterState};
 use crate::clock::{self, Clock};
 use crate::log::{LogError, TopicPartition};
 use crate::position::Offset;

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::chunk::{self, Chunk};
-use super::maintenance::Upkeep;
 use super::shared::Shared;
 use super::storage::{Batch, Space};
+use super::upkeep::Upkeep;
 use crate::log::LogError;
 use crate::position::Offset;
 

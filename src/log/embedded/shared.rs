@@ -4,9 +4,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender};
+
 use super::broker::Broker;
 use super::folder::FolderLock;
-use super::maintenance;
 use super::storage::Storage;
 use crate::clock;
 use crate::log::{CommittedOffset, LogError, TopicPartition};
@@ -20,8 +21,8 @@ pub(super) struct Shared {
     storage: Arc<Storage>,
     offsets_wait: Duration,
     maintenance: Mutex<()>,
-    /// Tells the maintenance thread of the end by going away.
-    _open: Option<crossbeam_channel::Sender<()>>,
+    /// Tells maintenance of the end by going away.
+    _open: Option<Sender<()>>,
     /// Dropped last: the folder is free only when storage is closed.
     _lock: Option<FolderLock>,
 }
@@ -32,15 +33,13 @@ impl Shared {
         Arc::new(Self::new(broker, None, None))
     }
 
-    /// Shares a log on disk, and maintains it.
-    pub(super) fn on_disk(broker: Broker, lock: FolderLock) -> Result<Arc<Self>, LogError> {
+    /// Shares a log on disk; the receiver is told of its end.
+    pub(super) fn on_disk(broker: Broker, lock: FolderLock) -> (Arc<Self>, Receiver<()>) {
         let (open, closed) = crossbeam_channel::bounded(0);
-        let shared = Arc::new(Self::new(broker, Some(open), Some(lock)));
-        maintenance::start(&shared, closed)?;
-        Ok(shared)
+        (Arc::new(Self::new(broker, Some(open), Some(lock))), closed)
     }
 
-    fn new(broker: Broker, open: Option<crossbeam_channel::Sender<()>>, lock: Option<FolderLock>) -> Self {
+    fn new(broker: Broker, open: Option<Sender<()>>, lock: Option<FolderLock>) -> Self {
         Self {
             storage: Arc::clone(&broker.storage),
             offsets_wait: broker.settings.offsets_wait,

@@ -5,59 +5,17 @@
 //! first record on; its end is one batch of markers, offsets and the writer's state. It lives on in
 //! storage when the process dies, until its id is opened again or its time is up.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::broker::Broker;
 use super::chunk::{Parts, Producer};
-use super::group::Standing;
+use super::group::{Standing, Token};
 use super::keys::{self, StoredOffset, StoredWriter};
-use super::member::Token;
 use super::partition::Ending;
 use super::storage::{Batch, Space};
+use super::writers::{Epoch, Identity, Span, Transaction, WriterState};
 use crate::clock;
 use crate::log::{CommittedOffset, LogError, Outgoing, TopicPartition, TransactionError, Written};
-use crate::position::Offset;
-
-/// How often a writer id was opened; only the latest may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Epoch(pub(super) u64);
-
-/// Who a writer says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) producer: Producer,
-    pub(super) epoch: Epoch,
-}
-
-/// A writer id.
-pub(super) struct WriterState {
-    pub(super) id: String,
-    pub(super) epoch: Epoch,
-    pub(super) open: Option<Transaction>,
-    /// Whether storage says that a transaction is open.
-    pub(super) stored_open: bool,
-}
-
-/// A transaction that wrote something.
-pub(super) struct Transaction {
-    pub(super) since: Instant,
-    pub(super) spans: BTreeMap<TopicPartition, Span>,
-    pub(super) offsets: BTreeMap<(String, TopicPartition), CommittedOffset>,
-}
-
-/// From a transaction's first record in a partition to one past its last.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    pub(super) first: Offset,
-    pub(super) next: Offset,
-}
-
-impl Transaction {
-    pub(super) const fn new(since: Instant) -> Self {
-        Self { since, spans: BTreeMap::new(), offsets: BTreeMap::new() }
-    }
-}
 
 impl Broker {
     /// Opens a writer id: aborts what an earlier holder left open and fences it.

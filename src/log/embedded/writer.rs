@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::member::Token;
+use super::group::Token;
 use super::shared::Shared;
-use super::transaction::Identity;
+use super::writers::Identity;
 use crate::log::{CommittedOffset, Fence, LogError, Outgoing, TopicPartition, TransactionError, Writer, Written};
 
 pub(super) struct TransactionalWriter {

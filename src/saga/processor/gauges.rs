@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::partition::Instances;
 use crate::clock::Timestamp;
 use crate::position::Partition;
 
@@ -15,15 +14,23 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Gauges {
     saga: &'static str,
-    counts: Arc<Mutex<BTreeMap<Partition, Counts>>>,
+    counts: Arc<Mutex<BTreeMap<Partition, Counted>>>,
+}
+
+/// How many instances a partition holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count {
+    pub open: usize,
+    /// Whose deadline is over.
+    pub overdue: usize,
+    /// That have not got on for long.
+    pub stuck: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Counts {
+struct Counted {
     at: Timestamp,
-    open: usize,
-    overdue: usize,
-    stuck: usize,
+    count: Count,
 }
 
 /// One partition's part; gone from the sum when it is dropped.
@@ -42,10 +49,10 @@ impl Gauges {
         Gauge { gauges: self.clone(), partition }
     }
 
-    fn show(&self, counts: &BTreeMap<Partition, Counts>) {
-        let sum = |of: fn(&Counts) -> usize| {
+    fn show(&self, counts: &BTreeMap<Partition, Counted>) {
+        let sum = |of: fn(&Count) -> usize| {
             #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
-            let sum = counts.values().map(of).sum::<usize>() as f64;
+            let sum = counts.values().map(|counted| of(&counted.count)).sum::<usize>() as f64;
             sum
         };
         metrics::gauge!("headwater_saga_open_instances", "saga" => self.saga).set(sum(|it| it.open));
@@ -56,14 +63,12 @@ impl Gauges {
 
 impl Gauge {
     /// Counts anew, if it was not done just now.
-    pub fn update(&self, instances: &Instances, now: Timestamp, stuck_after: Duration) {
+    pub fn update(&self, now: Timestamp, count: impl FnOnce() -> Count) {
         let mut counts = self.gauges.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.get(&self.partition).is_some_and(|counts| now.since(counts.at) < EVERY) {
+        if counts.get(&self.partition).is_some_and(|counted| now.since(counted.at) < EVERY) {
             return;
         }
-        let (open, overdue) = (instances.open(), instances.overdue(now));
-        let stuck = instances.stuck(now.minus(stuck_after));
-        counts.insert(self.partition, Counts { at: now, open, overdue, stuck });
+        counts.insert(self.partition, Counted { at: now, count: count() });
         self.gauges.show(&counts);
     }
 }

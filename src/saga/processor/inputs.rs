@@ -50,7 +50,7 @@ fn undecodable(error: DecodeError, record: &Record) -> Obstacle {
 impl<S: Saga> Runner<S> {
     pub(super) fn take_in(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         rejected: bool,
         now: Timestamp,
@@ -96,7 +96,7 @@ impl<S: Saga> Runner<S> {
 
     fn take(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         id: &str,
         input: InboxInput,
@@ -246,7 +246,7 @@ impl<S: Saga> Runner<S> {
 
     fn set_aside(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         code: DeadLetterCode,
         message: String,

@@ -38,7 +38,7 @@ pub(crate) use instance::command_id;
 use partition::{Changes, Entry, Owned};
 use restore::Restore;
 
-type Overlay<'a, S> = lane::Overlay<'a, Runner<S>>;
+type Overlay<'a> = lane::Overlay<'a, Owned, Changes>;
 
 /// Runs the instances of saga `S`.
 struct Runner<S: Saga> {
@@ -68,7 +68,7 @@ pub(super) fn start<S: Saga>(
     })
 }
 
-impl<S: Saga> Overlay<'_, S> {
+impl Overlay<'_> {
     /// An instance as of the last input.
     fn entry(&self, id: &str) -> Option<&Entry> {
         let changed = |changes: &'_ Changes| changes.instances.contains_key(id);
@@ -130,7 +130,7 @@ impl<S: Saga> Processor for Runner<S> {
 
     fn process(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         rejected: bool,
         now: Timestamp,
@@ -141,7 +141,7 @@ impl<S: Saga> Processor for Runner<S> {
     /// To skip an input would be to lose it.
     fn give_up(
         &self,
-        _: &mut Overlay<'_, S>,
+        _: &mut Overlay<'_>,
         record: &Record,
         reason: String,
         _: Timestamp,
@@ -150,7 +150,7 @@ impl<S: Saga> Processor for Runner<S> {
     }
 
     fn is_due(&self, state: &Owned, now: Timestamp) -> bool {
-        state.gauge.update(&state.instances, now, self.settings.stuck());
+        state.gauge.update(now, || state.instances.count(now, self.settings.stuck()));
         let passes = || now.since(state.passed_at) >= Duration::from_secs(self.processor.checkpoint_seconds);
         state.instances.is_due(now) || (state.is_dirty && passes())
     }

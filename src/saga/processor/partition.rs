@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::gauges::Gauge;
+use super::gauges::{Count, Gauge};
 use crate::clock::Timestamp;
 use crate::position::{Offset, Partition};
 
@@ -88,17 +89,16 @@ impl Instances {
         self.timers.first().is_some_and(|(due, _)| *due <= now)
     }
 
-    pub const fn open(&self) -> usize {
-        self.open
-    }
-
-    pub fn overdue(&self, now: Timestamp) -> usize {
-        self.due(now).filter(|id| self.get(id).is_some_and(|entry| entry.record.is_some())).count()
-    }
-
-    /// Those that have taken nothing in since `then` and have no deadline.
-    pub fn stuck(&self, then: Timestamp) -> usize {
-        self.undated.iter().take_while(|(time, _)| *time <= then).count()
+    /// How many are open, and how many of them do not get on.
+    pub fn count(&self, now: Timestamp, stuck_after: Duration) -> Count {
+        let is_open = |id: &&Arc<str>| self.get(id).is_some_and(|entry| entry.record.is_some());
+        let then = now.minus(stuck_after);
+        Count {
+            open: self.open,
+            overdue: self.due(now).filter(is_open).count(),
+            // They have taken nothing in since then, and have no deadline.
+            stuck: self.undated.iter().take_while(|(time, _)| *time <= then).count(),
+        }
     }
 }
 
@@ -138,6 +138,14 @@ mod tests {
         Entry { due: Timestamp(due), time: Timestamp(time), record: is_open.then(|| Box::from(*b"record")) }
     }
 
+    fn open(instances: &Instances) -> usize {
+        instances.count(Timestamp(0), Duration::ZERO).open
+    }
+
+    fn stuck(instances: &Instances, since: i64) -> usize {
+        instances.count(Timestamp(since), Duration::ZERO).stuck
+    }
+
     #[test]
     fn each_instance_is_counted_once_and_in_its_own_order() {
         let mut instances = Instances::default();
@@ -146,16 +154,16 @@ mod tests {
         instances.put("a".into(), Some(entry(30, 1, true)));
         instances.put("b".into(), Some(entry(20, 2, true)));
         instances.put("c".into(), Some(entry(i64::MAX, 3, true)));
-        assert_eq!((instances.open(), instances.stuck(Timestamp(3)), instances.stuck(Timestamp(2))), (3, 1, 0));
+        assert_eq!((open(&instances), stuck(&instances, 3), stuck(&instances, 2)), (3, 1, 0));
         assert_eq!(due(&instances, 25), ["b"]);
         assert_eq!(due(&instances, 30), ["b", "a"]);
         instances.put("b".into(), Some(entry(40, 4, false)));
-        assert_eq!((instances.open(), instances.overdue(Timestamp(50))), (2, 1));
+        assert_eq!((open(&instances), instances.count(Timestamp(50), Duration::ZERO).overdue), (2, 1));
         assert_eq!(due(&instances, 50), ["a", "b"]);
         instances.put("a".into(), Some(entry(i64::MAX, 5, true)));
         instances.put("b".into(), None);
-        assert_eq!((instances.open(), instances.is_due(Timestamp(50)), instances.get("b")), (2, false, None));
-        assert_eq!(instances.stuck(Timestamp(5)), 2);
+        assert_eq!((open(&instances), instances.is_due(Timestamp(50)), instances.get("b")), (2, false, None));
+        assert_eq!(stuck(&instances, 5), 2);
     }
 
     /// How much memory this process takes, in bytes.

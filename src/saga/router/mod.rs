@@ -29,7 +29,7 @@ use crate::schema::{Data, DecodeError};
 use crate::topology::partition_of;
 use restore::Restore;
 
-type Overlay<'a, S> = lane::Overlay<'a, Router<S>>;
+type Overlay<'a> = lane::Overlay<'a, Place, Changes>;
 
 /// Gives out the events of one aggregate.
 struct Router<S: Saga> {
@@ -82,7 +82,7 @@ impl<S: Saga> Router<S> {
 
     fn route(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         event: &Recorded<SourceEvent<S>>,
     ) -> Result<(), PartitionError> {
@@ -171,7 +171,7 @@ impl<S: Saga> Processor for Router<S> {
 
     fn process(
         &self,
-        overlay: &mut Overlay<'_, S>,
+        overlay: &mut Overlay<'_>,
         record: &Record,
         rejected: bool,
         _: Timestamp,
@@ -193,7 +193,7 @@ impl<S: Saga> Processor for Router<S> {
     /// To skip an event would be to lose it.
     fn give_up(
         &self,
-        _: &mut Overlay<'_, S>,
+        _: &mut Overlay<'_>,
         record: &Record,
         reason: String,
         _: Timestamp,

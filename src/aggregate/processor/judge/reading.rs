@@ -84,9 +84,8 @@ impl<A: Aggregate> Judge<A> {
             Data::User(command) => Some(command),
             Data::Engine(Control::RetryParked(_) | Control::SkipParked(_)) => None,
         };
-        let mut received = Received { record, id, head, data, schema_id, payload_hash, time, name, traced: None };
-        received.traced = Traced::begin(A::NAME, &received);
-        Ok(received)
+        let traced = Traced::begin(A::NAME, id, head.id, name, record);
+        Ok(Received { record, id, head, data, schema_id, payload_hash, time, name, traced })
     }
 
     /// Sends a record to the dead letters, with a failed outcome to whoever waits, as far as that can be read.
