@@ -87,6 +87,7 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
         let gate = engine.aggregate(&aggregate)?;
         gate.check_id(&id)?;
         let until = until(at, &aggregate, engine.partition_of(&id))?;
+        let asked = if let Until::Version(asked) = until { asked } else { Version::NONE };
         let mut events = history.then(Vec::new);
         let keep = |row| {
             if let Some(events) = &mut events {
@@ -94,6 +95,10 @@ pub(super) async fn run(args: Args, session: &Session) -> CliResult {
             }
         };
         let Inspected { version, position, state } = engine.inspect(gate.as_ref(), &id, until, secrets, keep)?;
+        if asked > version {
+            let what = format!("{aggregate} {id:?} stands at version {version}: there is no version {asked}");
+            return Err(CliError::failed(what));
+        }
         Ok(Shown { aggregate, id, version, position, state, history: events })
     })
     .await??;

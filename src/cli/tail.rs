@@ -10,12 +10,13 @@ use super::session::{Session, blocking};
 use crate::clock::Timestamp;
 use crate::engine::{AggregateGate, Engine, EventRow, scan};
 use crate::log::{Isolation, Log, Record, StallError, TopicPartition};
-use crate::position::{Offset, Partition};
+use crate::position::{Offset, Partition, Position, Sequence};
 use crate::schema::json::Secrets;
 
 pub(super) const EXAMPLES: &str = "  {bin} tail
   {bin} tail account --from earliest --key 000001
-  {bin} tail account --from 2026-01-31T12:00:00Z --exit-at-end";
+  {bin} tail account --from 2026-01-31T12:00:00Z --exit-at-end
+  {bin} tail --from account/3:1042";
 
 /// How long the reading thread waits before it looks whether anybody still reads.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
@@ -27,7 +28,9 @@ pub(super) struct Args {
     /// Only events of this aggregate type
     aggregate: Option<String>,
     /// Where to begin
-    #[arg(long, value_name = "earliest|latest|TIME", default_value = "latest", value_parser = from)]
+    ///
+    /// A position is of one partition; only its events are shown.
+    #[arg(long, value_name = "earliest|latest|POSITION|TIME", default_value = "latest", value_parser = from)]
     from: Start,
     /// Only events of this aggregate id
     #[arg(long, value_name = "ID")]
@@ -43,10 +46,11 @@ pub(super) struct Args {
     reveal: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Start {
     Earliest,
     Latest,
+    Position(Position),
     Time(Timestamp),
 }
 
@@ -54,10 +58,13 @@ fn from(text: &str) -> Result<Start, String> {
     match text {
         "earliest" => Ok(Start::Earliest),
         "latest" => Ok(Start::Latest),
-        time => time
-            .parse()
-            .map(Start::Time)
-            .map_err(|_| "write earliest, latest, or a time such as 2026-01-31T12:00:00Z".to_owned()),
+        other => {
+            let time = |_| other.parse().map(Start::Time);
+            other.parse().map(Start::Position).or_else(time).map_err(|_| {
+                "write earliest, latest, a position such as account/3:1042, or a time such as 2026-01-31T12:00:00Z"
+                    .to_owned()
+            })
+        }
     }
 }
 
@@ -105,28 +112,39 @@ struct Follow {
     secrets: Secrets,
     /// Each partition with the offset to begin at.
     places: Vec<(TopicPartition, Offset)>,
+    /// Events before it are passed over.
+    first: Sequence,
 }
 
 impl Follow {
     fn begin(args: Args, engine: Arc<Engine>) -> CliResult<Self> {
-        let aggregates = match &args.aggregate {
+        let position = if let Start::Position(position) = &args.from { Some(position) } else { None };
+        let aggregates = match args.aggregate.as_ref().or(position.map(|it| &it.aggregate)) {
             Some(name) => vec![engine.aggregate(name)?.clone()],
             None => engine.aggregates.clone(),
         };
-        let all: Vec<Partition> = match &args.key {
-            Some(key) => vec![engine.partition_of(key)],
-            None => (0..engine.topology.partitions).map(Partition).collect(),
+        let all: Vec<Partition> = match (&args.key, position) {
+            (Some(key), _) => vec![engine.partition_of(key)],
+            (None, Some(position)) => vec![position.partition],
+            (None, None) => (0..engine.topology.partitions).map(Partition).collect(),
         };
+        if let Some(position) = position {
+            let fits = aggregates[0].name() == position.aggregate && all == [position.partition];
+            if !fits || position.partition.0 >= engine.topology.partitions {
+                return Err(CliError::usage(format!("the position {position} is foreign to what is to be shown")));
+            }
+        }
         let mut places = Vec::new();
         for aggregate in &aggregates {
             for partition in &all {
                 let place = aggregate.topics().events.partition(*partition);
-                let offset = start(engine.log.as_ref(), &place, args.from)?;
+                let offset = start(engine.log.as_ref(), &place, &args.from)?;
                 places.push((place, offset));
             }
         }
         let secrets = super::output::secrets(args.reveal);
-        Ok(Self { engine, aggregates, key: args.key, exit_at_end: args.exit_at_end, secrets, places })
+        let first = position.map_or(Sequence::NONE, |it| it.sequence);
+        Ok(Self { engine, aggregates, key: args.key, exit_at_end: args.exit_at_end, secrets, places, first })
     }
 
     fn run(self, rows: &mpsc::Sender<EventRow>) -> CliResult {
@@ -151,18 +169,23 @@ impl Follow {
         let asked = self.key.as_ref().is_none_or(|key| record.key.as_deref() == Some(key.as_bytes()));
         let aggregate = self.aggregates.iter().find(|aggregate| aggregate.topics().events == record.topic);
         if let Some(aggregate) = aggregate.filter(|_| asked && !rows.is_closed()) {
-            drop(rows.blocking_send(aggregate.event(record, self.secrets)?));
+            let row = aggregate.event(record, self.secrets)?;
+            if row.position.sequence >= self.first {
+                drop(rows.blocking_send(row));
+            }
         }
         Ok(())
     }
 }
 
-fn start(log: &dyn Log, place: &TopicPartition, from: Start) -> CliResult<Offset> {
+fn start(log: &dyn Log, place: &TopicPartition, from: &Start) -> CliResult<Offset> {
     let bounds = log.bounds(std::slice::from_ref(place), Isolation::Committed)?[0];
     Ok(match from {
         Start::Earliest => bounds.low,
         Start::Latest => bounds.end,
-        Start::Time(time) => log.offset_at(place, time)?.unwrap_or(bounds.end),
+        // Sequences are dense from 1, and each event takes an offset: it stands there or later.
+        Start::Position(position) => bounds.low.max(Offset(position.sequence.0 - 1)).min(bounds.end),
+        Start::Time(time) => log.offset_at(place, *time)?.unwrap_or(bounds.end),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a lane does with the records it polled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::LaneError;
 use super::processor::{Processor, Verdict};
@@ -10,6 +11,10 @@ use super::status::PartitionState;
 use crate::clock::{self, Timestamp};
 use crate::log::Record;
 use crate::position::Partition;
+
+/// For how long this lane has to find a schema unknown itself, however long its record has stood there: the
+/// registry may have come back a moment ago.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
 impl<P: Processor> Lane<P> {
     pub(super) fn decide_all(&mut self, records: &[Record]) -> Result<(), LaneError> {
@@ -42,7 +47,10 @@ impl<P: Processor> Lane<P> {
         let rejected = self.rejected == Some((partition, record.offset.next()));
         let verdict = match self.processor.process(&mut overlay, record, rejected, now) {
             Ok(Verdict::Wait { reason, unknown: true })
-                if waiting.as_ref().is_some_and(|it| it.since.elapsed() >= self.settings.unknown_schema) =>
+                if waiting.as_ref().is_some_and(|it| {
+                    it.since.elapsed() >= self.settings.unknown_schema.min(UNKNOWN_FOR)
+                        && now.since(record.timestamp) >= self.settings.unknown_schema
+                }) =>
             {
                 self.processor.give_up(&mut overlay, record, reason, now).map(|()| Verdict::Done)
             }
@@ -64,13 +72,15 @@ impl<P: Processor> Lane<P> {
     /// Pauses the partition in front of a record that cannot be read yet.
     fn wait_for_schema(&mut self, record: &Record, reason: &str) -> Result<(), LaneError> {
         let partition = record.topic.partition(record.partition);
-        tracing::warn!(%partition, offset = record.offset.0, reason, "waits: a record's schema cannot be had");
         self.states.set(record.partition, PartitionState::Waiting(reason.to_owned()));
         self.drop_empty_share(record.partition);
         let Some(Held { phase: Phase::Running { waiting, .. }, .. }) = self.held.get_mut(&record.partition) else {
             return Ok(());
         };
         let now = clock::instant();
+        if waiting.is_none() {
+            tracing::warn!(%partition, offset = record.offset.0, reason, "waits: a record's schema cannot be had");
+        }
         let since = waiting.as_ref().map_or(now, |waiting| waiting.since);
         *waiting = Some(Waiting { offset: record.offset, since, retry_at: now + RETRY_AFTER });
         Ok(self.member.pause(&[partition])?)

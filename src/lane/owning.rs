@@ -13,8 +13,8 @@ impl<P: Processor> Lane<P> {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.epoch.0 += 1;
         self.pulse.join();
+        self.tell(partitions, "assigned");
         for TopicPartition { partition, .. } in partitions {
-            tracing::info!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, "assigned");
             let phase = Phase::Restoring(Box::new(Restoring::of(*partition, None)));
             self.held.insert(*partition, Held { epoch: self.epoch, phase, stop_at: None });
             self.states.set(*partition, PartitionState::Restoring("assigned".into()));
@@ -35,13 +35,21 @@ impl<P: Processor> Lane<P> {
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LaneError> {
+        self.tell(partitions, "released");
         for TopicPartition { partition, .. } in partitions {
-            tracing::info!(kind = P::KIND, processor = self.processor.name(), partition = partition.0, "released");
             self.held.remove(partition);
             self.building.shares.remove(partition);
             self.states.remove(*partition);
         }
         Ok(self.member.release(partitions)?)
+    }
+
+    /// One line for all of them: there may be hundreds.
+    fn tell(&self, partitions: &[TopicPartition], what: &str) {
+        if !partitions.is_empty() {
+            let numbers: Vec<_> = partitions.iter().map(|it| it.partition.0).collect();
+            tracing::info!(kind = P::KIND, processor = self.processor.name(), partitions = ?numbers, "{what}");
+        }
     }
 
     /// One step of one partition's restore; they take turns, so that none waits for one that stands still.
@@ -97,7 +105,7 @@ impl<P: Processor> Lane<P> {
 
     fn start_processing(&mut self, partition: Partition, state: P::State) -> Result<Phase<P>, LaneError> {
         let (next_offset, of) = (P::next_offset(&state), self.processor.name());
-        tracing::info!(
+        tracing::debug!(
             kind = P::KIND,
             processor = of,
             partition = partition.0,

@@ -112,4 +112,10 @@ fn a_state_and_its_events_can_be_seen_at_any_version() {
     assert_eq!(events, ["AccountCreated", "FundsDeposited", "FundsDeposited"]);
     let tailed = world.run(&["tail", "account", "--from", "earliest", "--key", &id, "--exit-at-end"]).lines();
     assert_eq!(tailed, history);
+    let beyond = world.run(&["inspect", "account", &id, "--at", "9"]);
+    assert!(beyond.code == Some(1) && beyond.err.contains("stands at version 3"), "{}", beyond.err);
+    let position = history[1]["position"].as_str().expect("a position");
+    let tail = |aggregate: &str| world.run(&["tail", aggregate, "--from", position, "--exit-at-end"]);
+    assert_eq!(tail("account").lines(), history[1..]);
+    assert_eq!(tail("account_registry").code, Some(2));
 }

@@ -50,13 +50,16 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, session: &Session) -> CliResult {
     let folder = Folder::create(session.app.name, args.keep)?;
-    let settings = Settings {
+    let mut settings = Settings {
         log: LogSetting::Embedded(folder.path.clone()),
         views: Some(ViewsSetting::Sqlite(folder.path.join("views"))),
         state: Some(folder.path.join("state")),
         registry: None,
         ..session.settings.clone()
     };
+    // Often enough that snapshots and checkpoints are among what is looked at.
+    settings.processor.checkpoint_events = settings.processor.checkpoint_events.min(args.commands / 40 + 1);
+
     let demo = Session { settings, ..session.clone() };
     let report = perform(&args, &demo).await?;
     let mut output = session.output();
