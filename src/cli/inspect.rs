@@ -123,6 +123,9 @@ fn show(session: &Session, shown: &Shown) -> CliResult {
     let position = shown.position.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
     output.line(format!("{} {} at version {}{position}", shown.aggregate, shown.id, shown.version))?;
     output.line(serde_json::to_string_pretty(&shown.state).map_err(CliError::failed)?)?;
+    if shown.version == Version::NONE {
+        eprintln!("it has no events: nothing has happened to it yet");
+    }
     if let Some(events) = &shown.history {
         let rows: Vec<_> = events
             .iter()

@@ -56,7 +56,7 @@ impl From<EngineError> for CliError {
             EngineError::Registry(error) => error.into(),
             EngineError::Schema(error) => error.into(),
             EngineError::NoRegistry => Self::usage(error),
-            EngineError::Topics(_) => Self::failed(error),
+            EngineError::Topics(_) | EngineError::Application(_) => Self::failed(error),
         }
     }
 }

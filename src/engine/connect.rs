@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::schemas::{self, Subject};
 use super::topics::{self, TopicState, TopicsError};
-use super::{AggregateGate, AggregateType, Application, BadInput, Health, SagaGate, suggest};
+use super::{AggregateGate, AggregateType, Application, ApplicationError, BadInput, Health, SagaGate, suggest};
 use crate::aggregate::AttemptsRetention;
 use crate::clock::Clock;
 use crate::command::{Client, ClientError, Reply};
@@ -35,6 +35,9 @@ pub enum EngineError {
     /// The topics.
     #[error(transparent)]
     Topics(#[from] TopicsError),
+    /// The application, as it is put together.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
     /// Kafka without a registry.
     #[error("Kafka needs a schema registry: set `registry` (--registry http://HOST:PORT)")]
     NoRegistry,
@@ -90,12 +93,15 @@ impl Engine {
         settings: Settings,
         clock: Clock,
     ) -> Result<Self, EngineError> {
+        app.check()?;
         let topology = settings.topology(app.name);
         let (log, place) = open_log(&settings, &clock)?;
         let registry = open_registry(&settings, &log)?;
         let aggregates =
             app.aggregates.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
-        let sagas = app.sagas.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
+        let sagas: Vec<_> =
+            app.sagas.iter().map(|it| it.open(&registry, &topology)).collect::<Result<_, SchemaError>>()?;
+        sagas.iter().try_for_each(|saga: &Arc<dyn SagaGate>| app.check_saga(saga.as_ref()))?;
         let engine = Self {
             app,
             settings,

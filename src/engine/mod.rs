@@ -28,6 +28,7 @@ mod roles;
 mod saga;
 mod scan;
 pub mod schemas;
+mod soundness;
 pub mod topics;
 mod verify;
 mod working;
@@ -54,6 +55,7 @@ pub use rebuild::{RebuildWish, Rebuilt};
 pub use roles::{Role, RoleError, Roles};
 pub use saga::{InstanceError, InstanceRow, SagaGate, SagaType, StepRow, of as saga};
 pub use scan::{Inspected, Until, scan};
+pub use soundness::ApplicationError;
 pub use working::{CatchUpError, Working};
 
 /// What an application consists of.

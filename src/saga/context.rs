@@ -14,8 +14,8 @@ impl SagaId {
         Self(id.to_string())
     }
 
-    /// The instance named by two texts. They are told apart by a `/`, so the first must have none: an
-    /// aggregate's id and something that counts only beside it.
+    /// The instance named by two texts with a `/` between: an aggregate's id and something that counts only
+    /// beside it. Where both may hold a `/`, two pairs may name one instance.
     pub fn of(first: impl fmt::Display, second: impl fmt::Display) -> Self {
         Self(format!("{first}/{second}"))
     }

@@ -61,7 +61,8 @@ pub trait Saga: Message + Default {
     /// The instance that an event belongs to; `None` if it is no business of this saga.
     fn correlate(event: &Recorded<SourceEvent<Self>>) -> Option<SagaId>;
 
-    /// Takes one input in: changes the state and says what follows. Pure: no clock, no I/O, no
+    /// Takes one input in: changes the state and says what follows. A first input that changes nothing and is
+    /// followed by nothing begins no instance. One that panics stops its partition. Pure: no clock, no I/O, no
     /// randomness. Total: an input that comes too late or twice is answered with
     /// [`Reaction::none`].
     fn react(&mut self, input: Input<Self>, at: &SagaContext<'_>) -> Reaction<Self>;

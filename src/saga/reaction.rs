@@ -53,7 +53,8 @@ impl<S: Saga> Reaction<S> {
         Self { commands: Vec::new(), retry: None, deadline: None, ends: false }
     }
 
-    /// Issues a command as a step forward.
+    /// Issues a command as a step forward. Its id is derived from the instance and the number of the command, so
+    /// that a step may be sent again, and each time is another command.
     pub fn send<A: Aggregate>(self, step: S::Step, id: impl fmt::Display, command: impl Into<A::Command>) -> Self {
         self.issue::<A>(step, StepKind::Forward, id, command)
     }
@@ -97,7 +98,8 @@ impl<S: Saga> Reaction<S> {
         self
     }
 
-    /// The instance ends: whatever comes in later does nothing.
+    /// The instance ends: whatever comes in later does nothing, for as long as `saga.ended_seconds` says; after
+    /// that an event may begin it anew.
     pub const fn end(mut self) -> Self {
         self.ends = true;
         self

@@ -79,6 +79,27 @@ impl Message for Never {
 ///
 /// The folder is seen from the crate's root. `internal` before a variant keeps it from clients.
 ///
+/// A file holds one record of the variant's name, without a namespace; types of its own stand where they are
+/// used first. Rust types and the Avro types that they agree with:
+///
+/// | Rust | Avro |
+/// |---|---|
+/// | `bool`, `String` | `boolean`, `string` |
+/// | `i8` to `i32`, `u8`, `u16` | `int` |
+/// | `i64`, `u32`, `NonZeroU32` | `long`; there is none for `u64` |
+/// | `f32`, `f64` | `float`, `double` |
+/// | `Uuid` | `{"type": "string", "logicalType": "uuid"}` |
+/// | `Timestamp` | `{"type": "long", "logicalType": "timestamp-micros"}` |
+/// | `Option<T>` | `["null", T]`, with `"default": null` |
+/// | `Vec<T>`, `HashMap<String, T>` | `array`, `map` |
+/// | an enum without data | `enum`, with its variants as symbols |
+/// | an enum whose variants hold structs | a union of records, by the variants' names |
+/// | a struct with named fields; one without fields is `struct Return {}` | `record` |
+/// | a newtype | what it is `#[serde(transparent)]` or `try_from` and `into` of |
+///
+/// Hints beside a field's type are rules for input: `"minimum"`, `"maximum"`, `"pattern"`, `"minLength"`,
+/// `"maxLength"`; `"json": "decimal(2)"` shows a `long` of hundredths as `"1.25"`; `"secret": true` hides it.
+///
 /// ```ignore
 /// messages! {
 ///     /// What may be asked of an account.

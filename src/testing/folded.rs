@@ -49,6 +49,7 @@ impl FoldedView {
     /// # Panics
     /// If the tables are not as tables must be, or a change does not fit them.
     #[must_use]
+    #[track_caller]
     pub fn of<P: Projection>(projection: &P, events: &[Recorded<Events<P>>]) -> Self {
         let shape = Arc::new(shape_of::<P>().unwrap_or_else(|error| panic!("{error}")));
         let mut view = Self::empty(&shape);

@@ -14,6 +14,7 @@ const ROUNDS: usize = 16;
 ///
 /// # Panics
 /// If any order gives other tables; says which row differs, and how.
+#[track_caller]
 pub fn triple_shuffle<P: Projection>(projection: &P, events: &[Recorded<Events<P>>], seed: u64) {
     let expected = FoldedView::of(projection, events).contents();
     let mut dice = Dice(seed);

@@ -65,6 +65,7 @@ impl Sweep {
         let Some(amount) = NonZeroU32::new(self.excess) else { return Reaction::none() };
         let credit = Credit { amount };
         match (of, outcome) {
+            // It was not acted on: its record could not be understood, or was too large.
             (_, Outcome::Failed(_)) => Reaction::none().retry(RETRY_AFTER),
             (Step::Take, Outcome::Accepted(_)) => Reaction::none().send::<Wallet>(Step::Save, SAVINGS, credit),
             (Step::Save, Outcome::Refused(_)) => {
@@ -116,4 +117,5 @@ fn what_was_spent_meanwhile_is_no_longer_too_much() {
 fn an_application_takes_it_in() {
     let app = App::new("guide").aggregate::<Wallet>().saga::<Sweep>();
     assert!(app.openapi().is_ok());
+    headwater::schema::check::<Sweep>().expect("type and schema agree");
 }

@@ -110,7 +110,7 @@ async fn submit(
         number += 1;
         let input = match line {
             Ok(text) if text.is_empty() => continue,
-            Ok(text) => line::parse(&text, defaults),
+            Ok(text) => line::parse(&text, number, defaults),
             Err(bad) => Err(bad),
         };
         let (aggregate, id, what) = match input {

@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Its fields as JSON
     data: Option<String>,
     /// Many commands, one JSON object a line, from a file or from standard input (-)
+    ///
+    /// A line is {"id": …, "command": …, "data": {…}}; it may have `aggregate`, `command_id`, `issued_at` and
+    /// `expect` as well.
     #[arg(long, value_name = "FILE")]
     from: Option<String>,
     /// Names the command: a repeat is answered with the first outcome
@@ -46,12 +49,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "VERSION", conflicts_with = "from")]
     expect: Option<i64>,
     /// When it was issued, for ids that do not say so themselves
+    ///
+    /// Lines of a file without a `command_id` get ids made of this time, their number and their text: the same
+    /// file sent again with the same time is recognised.
     #[arg(long, value_name = "TIME")]
     issued_at: Option<Timestamp>,
     /// Lets commands through that only the engine sends
     #[arg(long)]
     internal: bool,
-    /// How long to wait for an outcome: 500ms, 5s, 2m
+    /// How long to wait for an outcome: 500ms, 5s, 2m [default: 5s; of a file 2m]
     #[arg(long, value_name = "TIME")]
     timeout: Option<Period>,
     /// The most commands under way at once
