@@ -37,7 +37,7 @@ pub fn routes(health: Health) -> Router {
 /// Serves them for a worker without a gateway: where the settings say, else at the usual address, if it is
 /// free.
 pub async fn serve(settings: &HealthSettings, health: Health) -> Result<Option<Server>, ServeError> {
-    let listen = settings.listen.unwrap_or(USUAL);
+    let listen = Some(settings.listen.unwrap_or(USUAL));
     let http = HttpSettings { listen, connections: CONNECTIONS, ..HttpSettings::default() };
     match Server::start(&http, routes(health), Leaving::default()).await {
         Ok(server) => {

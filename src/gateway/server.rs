@@ -109,9 +109,7 @@ struct Connections {
 impl Server {
     /// Listens, and serves a router. Must be called within a tokio runtime.
     pub async fn start(settings: &HttpSettings, router: Router, leaving: Leaving) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::Listen { address: settings.listen, source };
-        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen(settings.listen).await?;
         let told = leaving.clone();
         let router =
             router.layer(axum::middleware::from_fn(move |request, next| say_farewell(told.clone(), request, next)));
@@ -142,6 +140,22 @@ impl Server {
             tracing::warn!(connections = tasks.len(), after = %settings.leave_timeout, "left with requests under way");
         }
     }
+}
+
+/// Listens there; if nobody says where, at the usual address, or at any if that one is taken.
+async fn listen(at: Option<SocketAddr>) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let usual = at.unwrap_or(HttpSettings::USUAL);
+    let failed = |source| ServeError::Listen { address: usual, source };
+    let listener = match TcpListener::bind(usual).await {
+        Err(error) if at.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::info!(address = %usual, "is taken; set http.listen to choose another address");
+            TcpListener::bind(SocketAddr::new(usual.ip(), 0)).await
+        }
+        bound => bound,
+    };
+    let listener = listener.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// A connection that is closed with an answer cannot meet a request that is on its way.
@@ -239,5 +253,19 @@ fn turn_away(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
         let _ = stream.write(FULL.as_bytes());
         let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn two_on_one_machine_both_listen_unless_they_are_told_where() {
+        let (first, one) = listen(None).await.expect("it listens");
+        let (_second, other) = listen(None).await.expect("it listens");
+        assert_ne!(one, other);
+        assert!(matches!(listen(Some(one)).await, Err(ServeError::Listen { address, .. }) if address == one));
+        drop(first);
     }
 }

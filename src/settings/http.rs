@@ -1,6 +1,6 @@
 //! What can be set about the HTTP face.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,9 @@ use super::{Origins, Period, Secret};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
-    /// Where it listens; port 0 takes any that is free.
-    pub listen: SocketAddr,
+    /// Where it listens; port 0 takes any that is free. Unset, it is 127.0.0.1:8080, or another port if that one
+    /// is taken: by another worker on this machine, for example.
+    pub listen: Option<SocketAddr>,
     /// Who does not bring this text as a bearer token is turned away, except from health, metrics and the
     /// description of the API. Unset, everybody is let in.
     pub token: Option<Secret>,
@@ -56,10 +57,15 @@ pub struct HttpSettings {
     pub leave_timeout: Period,
 }
 
+impl HttpSettings {
+    /// Where a gateway listens that is not told where, if it can.
+    pub const USUAL: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: None,
             token: None,
             read_token: None,
             cors: None,

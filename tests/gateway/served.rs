@@ -53,7 +53,7 @@ pub struct Answered {
 
 /// Settings for a gateway that listens wherever there is room.
 pub fn settings(folder: &Path, http: HttpSettings) -> Settings {
-    let listen = ([127, 0, 0, 1], 0).into();
+    let listen = Some(([127, 0, 0, 1], 0).into());
     let http = HttpSettings { listen, leave_notice: "50ms".parse().expect("a time"), ..http };
     Settings { log: LogSetting::Embedded(folder.to_owned()), http, ..Settings::default() }
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use hdrhistogram::Histogram;
 use headwater::cli::{CliError, CliResult, Command, Console, Exit};
 use headwater::clock;
-use headwater::settings::Period;
+use headwater::settings::{HttpSettings, Period};
 use serde::Serialize;
 
 use crate::ksuid::Ksuid;
@@ -60,7 +60,7 @@ impl Command for Load {
   {bin} load --workers 1 --wallet 0ujtsYcgvSTl8PAuAdqWYSMnLOv --what balance";
 
     async fn run(self, console: Console) -> CliResult {
-        let listen = console.settings().http.listen;
+        let listen = console.settings().http.listen.unwrap_or(HttpSettings::USUAL);
         let url = self.url.clone().unwrap_or_else(|| format!("http://{listen}"));
         let client = reqwest::Client::builder().pool_max_idle_per_host(self.workers as usize).build();
         let client = client.map_err(CliError::failed)?;
