@@ -70,7 +70,7 @@ impl Default for HttpSettings {
             read_token: None,
             cors: None,
             compression: false,
-            body_bytes: 64 * 1024,
+            body_bytes: 1024 * 1024,
             header_bytes: 16 * 1024,
             headers: 64,
             idle_timeout: Period(Duration::from_secs(30)),
