@@ -138,7 +138,9 @@ impl From<SettingsError> for CliError {
 
 impl From<LogError> for CliError {
     fn from(error: LogError) -> Self {
-        if error.is_temporary() { Self::temporary(error) } else { Self::failed(error) }
+        // A topic that is missing is mostly one that nobody has created.
+        let passes = error.is_temporary() && !matches!(error, LogError::Missing(_));
+        if passes { Self::temporary(error) } else { Self::failed(error) }
     }
 }
 
