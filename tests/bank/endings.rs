@@ -66,12 +66,22 @@ impl<'a> Street<'a> {
         }
     }
 
+    /// What a query answers, once its view has folded anew what it had folded.
+    fn query(&self, name: &str, fields: &str) -> Value {
+        until("an answer", || {
+            let (succeeded, output, errors) = self.bank.start(&["query", name, fields, "--json"]).end_as_it_may();
+            assert!(succeeded || errors.contains("replaying"), "{errors}");
+            let answer: Value = succeeded.then(|| serde_json::from_str(&output).expect("JSON"))?;
+            Some(answer["answer"].clone())
+        })
+    }
+
     /// The transactions that the payer is to decide, once there are so many.
     fn pending(&self, wanted: usize) -> Vec<String> {
         let fields = json!({ "account_id": self.payer }).to_string();
         let named = |request: &Value| request["transaction_id"].as_str().expect("a name").to_owned();
         until("what is to be decided", || {
-            let summary = self.bank.ask(&["query", "AccountSummary", &fields])["answer"].clone();
+            let summary = self.query("AccountSummary", &fields);
             let pending: Vec<String> = summary["requests"].as_array().expect("requests").iter().map(named).collect();
             (pending.len() == wanted).then_some(pending)
         })
@@ -88,7 +98,7 @@ impl<'a> Street<'a> {
     /// What happened to an account, the last first, with the balance after it.
     fn ledger(&self, account: &str) -> Vec<(String, String)> {
         let fields = json!({ "account_id": account }).to_string();
-        let answer = self.bank.ask(&["query", "AccountLedger", &fields])["answer"].clone();
+        let answer = self.query("AccountLedger", &fields);
         let text = |entry: &Value, field: &str| entry[field].as_str().expect("a text").to_owned();
         let entries = answer["entries"].as_array().expect("entries");
         entries.iter().map(|entry| (text(entry, "type"), text(entry, "balance"))).collect()
