@@ -79,12 +79,15 @@ impl<P: Projection> Rebuild<P> {
         let mut rebuild = Self::claim(projection, views, parts, settings).await?;
         let generations = views.store().generations();
         let there = generations.list(P::NAME).await?;
-        for unfinished in there.iter().filter(|it| **it > rebuild.live) {
-            generations.remove(P::NAME, *unfinished).await?;
-        }
-        rebuild.generation = rebuild.live.next();
+        // Never the number of one that is dropped: on SQLite that is a file's name, and who still has the dropped
+        // file open deletes the write-ahead log of that name as it closes it.
+        let highest = there.iter().copied().max().unwrap_or_default();
+        rebuild.generation = highest.max(rebuild.live).next();
         let partitions = rebuild.shape.partitions(rebuild.parts.topology.partitions);
         generations.make(&rebuild.shape, rebuild.generation, &partitions).await?;
+        for unfinished in there.into_iter().filter(|it| *it > rebuild.live) {
+            generations.remove(P::NAME, unfinished).await?;
+        }
         Ok(rebuild)
     }
 

@@ -93,6 +93,13 @@ impl SqliteViews {
                 Ok(())
             })
         });
+        // The limit of the reading before it is not the next one's.
+        let pool = pool.after_release(|connection, _| {
+            Box::pin(async move {
+                connection.lock_handle().await?.remove_progress_handler();
+                Ok(true)
+            })
+        });
         let pool = pool.connect_lazy_with(options(&self.folder.join("views.db")).create_if_missing(false));
         readers.insert(generations.to_vec(), pool.clone());
         Ok(pool)
