@@ -205,9 +205,8 @@ async fn a_rebuild_that_is_broken_off_again_and_again_leaves_the_live_view_alone
             }
         }));
         let building = tokio::spawn(rebuild.exchange());
-        if reach.await.is_err() {
-            panic!("it ended before {transactions} transactions: {:?}", building.await);
-        }
+        let reached = reach.await;
+        assert!(reached.is_ok(), "it ended before {transactions} transactions: {:?}", building.await);
         building.abort();
         broken_off += u64::from(building.await.is_err());
         is_the_fold(&database.views, &library).await;
