@@ -2,8 +2,8 @@
 //!
 //! What it promises: an answer is what the views would give now. Whoever asks shares a reading only with
 //! those who asked before it began, and an answer that is kept is given again only if the views have not moved
-//! since, which is asked once for all who want to know. What is kept is bounded in size and, lest a query
-//! depend on something else than its views, in time.
+//! since, which is asked once for all who want to know. What is kept is bounded in size and, should a query
+//! break its promise to depend on nothing but its views, in time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const KEPT_ANSWERS: usize = 16 * 1024;
 /// A longer answer is not kept.
 const LONGEST_KEPT: usize = 64 * 1024;
 /// How long one is kept.
-const KEPT_FOR: Duration = Duration::from_secs(1);
+const KEPT_FOR: Duration = Duration::from_secs(10);
 /// What an answer takes beside its text.
 const OVERHEAD: usize = 256;
 

@@ -53,8 +53,14 @@ impl Views {
     /// # Errors
     /// As [`ask`](Self::ask)'s.
     pub async fn moment_of<Q: Query>(&self) -> Result<Moment, QueryError> {
-        let reading = self.store().read(&self.shapes_of::<Q::Reads>()?, LONGEST + GRACE).await?;
-        Ok(Moment::of(reading.progress()))
+        let shapes = self.shapes_of::<Q::Reads>()?;
+        let mut progress = Vec::with_capacity(shapes.len());
+        // One after the other: a view never comes back to where it was, so if each is where it was when they
+        // were read together, all were there when the first of them was looked at.
+        for shape in &*shapes {
+            progress.push(self.store().progress(shape).await?);
+        }
+        Ok(Moment::of(&progress))
     }
 
     /// The shapes of some projections, which never change.

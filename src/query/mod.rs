@@ -32,6 +32,9 @@ pub use rows::{Json, Parameters, Rows};
 /// Its fields are the parameters, read from JSON. In SQL, `?` stands for each parameter. A view's
 /// tables have the names that its projection gave them; deleted rows are not there, sums are summed up.
 /// Text compares byte by byte, a moment is its microseconds since 1970.
+///
+/// An answer depends on the parameters and the rows only, not on the time or on chance: the gateway gives it
+/// again, for some seconds at most, as long as the views have not moved.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a query",
     note = "implement `headwater::query::Query`: NAME, Answer, Reads and ask; derive `Deserialize`"

@@ -4,10 +4,9 @@
 //! generation that it was made for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::stored::{Stored, StoredRow};
-use crate::projection::{Generation, Shape, ViewError};
+use crate::projection::{Generation, Progress, ViewError};
 
 /// What was last seen.
 #[derive(Debug, Default)]
@@ -31,24 +30,12 @@ impl Live {
         self.seen().remove(view);
     }
 
-    /// Whether the rows, each a view with its live generation, say of these views what was last seen; if
-    /// not, forgets those of which they do not.
-    pub fn agrees<R>(&self, shapes: &[Arc<Shape>], rows: &[R]) -> Result<bool, ViewError>
-    where
-        String: Stored<R>,
-        i64: Stored<R>,
-    {
-        let rows = rows.iter().map(|row| Ok((row.get(0)?, Generation(row.get(1)?))));
-        let rows = rows.collect::<Result<BTreeMap<String, Generation>, ViewError>>()?;
-        let mut agrees = true;
-        for shape in shapes {
-            let live =
-                BTreeMap::get(&rows, shape.view).ok_or_else(|| ViewError::Missing { view: shape.view.to_owned() })?;
-            if self.remembered(shape.view) != Some(*live) {
-                self.forget(shape.view);
-                agrees = false;
-            }
+    /// Whether the generation of a view that was read is the live one; if not, forgets what was seen.
+    pub fn is(&self, read: &Progress, view: &str, live: Option<Generation>) -> Result<bool, ViewError> {
+        let live = live.ok_or_else(|| ViewError::Missing { view: view.to_owned() })?;
+        if live != read.generation {
+            self.forget(view);
         }
-        Ok(agrees)
+        Ok(live == read.generation)
     }
 }

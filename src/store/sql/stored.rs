@@ -38,25 +38,36 @@ impl<R> StoredRow for R {
     }
 }
 
-/// Reads a view's progress; `schema` is quoted, with a dot.
-pub fn select_progress(schema: &str) -> String {
+/// Reads how far a generation of a view is, and which one is live; `schema` is quoted, with a dot, and `control`
+/// is the control table.
+pub fn select_progress(shape: &Shape, schema: &str, control: &str) -> String {
     format!(
         "SELECT p.aggregate, p.partition, p.next_offset, p.sequence, p.epoch, p.replaying_to, s.partial, \
-         (SELECT count(*) FROM {schema}headwater_parked) FROM {schema}headwater_shape AS s \
-         LEFT JOIN {schema}headwater_positions AS p ON TRUE ORDER BY p.aggregate, p.partition"
+         (SELECT count(*) FROM {schema}headwater_parked), (SELECT live FROM {control} WHERE view = '{view}') \
+         FROM {schema}headwater_shape AS s LEFT JOIN {schema}headwater_positions AS p ON TRUE \
+         ORDER BY p.aggregate, p.partition",
+        view = shape.view
     )
 }
 
-pub fn progress<R>(shape: &Shape, generation: Generation, rows: &[R]) -> Result<Progress, ViewError>
+/// How far a generation is, and which one is live, if any.
+pub fn progress<R>(
+    shape: &Shape,
+    generation: Generation,
+    rows: &[R],
+) -> Result<(Progress, Option<Generation>), ViewError>
 where
     i64: Stored<R>,
     bool: Stored<R>,
+    Option<i64>: Stored<R>,
     Option<String>: Stored<R>,
 {
     let mut progress = Progress { generation, ..Progress::default() };
+    let mut live = None;
     for row in rows {
         progress.partial = row.get(6)?;
         progress.parked = row.get::<i64>(7)?.unsigned_abs();
+        live = row.get::<Option<i64>>(8)?.map(Generation);
         // A view without positions is a row without them.
         let Some(aggregate) = row.get::<Option<String>>(0)? else { continue };
         progress.positions.push(StoredPosition {
@@ -67,7 +78,7 @@ where
             replaying_to: Sequence(row.get(5)?),
         });
     }
-    Ok(progress)
+    Ok((progress, live))
 }
 
 /// Reads where a generation of any shape stands; `schema` is quoted, with a dot.

@@ -12,7 +12,7 @@ use super::super::positions;
 use super::super::stored::{self, StoredRow};
 use super::catalog::check_shape;
 use super::write::PostgresWriting;
-use super::{BEGIN_WRITING, PostgresViews, read};
+use super::{BEGIN_WRITING, PostgresViews};
 use crate::projection::{
     Applied, Batch, Claim, Generation, Generations, HeldPosition, Hold, Progress, Reading, Shape, SourcePartition,
     ViewError,
@@ -109,9 +109,9 @@ impl Generations for PostgresViews {
     }
 
     async fn progress(&self, shape: &Shape, generation: Generation) -> Result<Progress, ViewError> {
-        let schema = self.check(shape, generation).await?;
+        self.check(shape, generation).await?;
         let mut connection = self.pool.acquire().await.map_err(view_error)?;
-        read::progress(&mut connection, shape, &schema, generation).await
+        Ok(self.progress_within(&mut connection, shape, generation).await?.0)
     }
 
     async fn read(

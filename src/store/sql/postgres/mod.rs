@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool};
 
 use self::write::PostgresWriting;
 use super::apply::{self, Transacting};
@@ -58,6 +58,11 @@ impl PostgresViews {
                 Ok(true)
             })
         });
+        // On tables that were never analysed the planner expects so many rows that it compiles each statement
+        // first, which takes longer by far than reading a few rows.
+        let pool = pool.after_connect(|connection, _| {
+            Box::pin(async move { connection.execute("SET jit = off").await.map(|_| ()) })
+        });
         let pool = pool.connect_with(options).await.map_err(|error| match view_error(error) {
             ViewError::Unavailable(reason) | ViewError::Failed(reason) => {
                 ViewError::Unavailable(format!("PostgreSQL at {place}: {reason}"))
@@ -91,10 +96,7 @@ impl ViewStore for PostgresViews {
     }
 
     async fn progress(&self, shape: &Shape) -> Result<Progress, ViewError> {
-        let generation = self.look_up(shape).await?;
-        let schema = self.schema_name(shape.view, generation)?;
-        let mut connection = self.pool.acquire().await.map_err(view_error)?;
-        read::progress(&mut connection, shape, &schema, generation).await
+        self.progress_of(shape).await
     }
 
     async fn parked(

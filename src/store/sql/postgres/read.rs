@@ -40,16 +40,48 @@ impl PostgresViews {
                 schemas.push(self.schema_name(shape.view, generation)?);
             }
             let mut transaction = self.snapshot(&schemas, limit).await?;
-            if !self.is_live(&mut transaction, shapes).await? {
-                continue;
+            let (mut views, mut failed) = (Vec::with_capacity(shapes.len()), None);
+            for (shape, generation) in shapes.iter().zip(generations) {
+                match self.progress_within(&mut transaction, shape, generation).await {
+                    Ok((progress, live)) if self.live.is(&progress, shape.view, live)? => views.push(progress),
+                    Ok(_) => break,
+                    Err(error) => {
+                        failed = Some((shape, generation, error));
+                        break;
+                    }
+                }
             }
-            let mut views = Vec::with_capacity(shapes.len());
-            for ((shape, schema), generation) in shapes.iter().zip(&schemas).zip(generations) {
-                views.push(progress(&mut transaction, shape, schema, generation).await?);
+            if let Some((shape, generation, error)) = failed {
+                drop(transaction);
+                self.look_again(shape, generation, error).await?;
+            } else if views.len() == shapes.len() {
+                return Ok(PostgresReading { transaction, progress: views, schemas: schemas.join(" ") });
             }
-            return Ok(PostgresReading { transaction, progress: views, schemas: schemas.join(" ") });
         }
-        Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
+        Err(changes_all_the_time())
+    }
+
+    /// How far the live generation is, in one round trip if it is the one that was last seen.
+    pub async fn progress_of(&self, shape: &Shape) -> Result<Progress, ViewError> {
+        for _ in 0..ATTEMPTS {
+            let generation = self.live(shape).await?;
+            let mut connection = self.pool.acquire().await.map_err(view_error)?;
+            match self.progress_within(&mut connection, shape, generation).await {
+                Ok((progress, live)) if self.live.is(&progress, shape.view, live)? => return Ok(progress),
+                Ok(_) => {}
+                Err(error) => {
+                    drop(connection);
+                    self.look_again(shape, generation, error).await?;
+                }
+            }
+        }
+        Err(changes_all_the_time())
+    }
+
+    /// A generation that cannot be read was perhaps dropped, and another one is live: then it is not an error.
+    async fn look_again(&self, shape: &Shape, seen: Generation, error: ViewError) -> Result<(), ViewError> {
+        self.live.forget(shape.view);
+        if self.look_up(shape).await? == seen { Err(error) } else { Ok(()) }
     }
 
     /// One generation at one moment, live or not.
@@ -61,8 +93,8 @@ impl PostgresViews {
         limit: Duration,
     ) -> Result<impl Reading + use<>, ViewError> {
         let mut transaction = self.snapshot(&[schema.to_owned()], limit).await?;
-        let progress = vec![progress(&mut transaction, shape, schema, generation).await?];
-        Ok(PostgresReading { transaction, progress, schemas: schema.to_owned() })
+        let (progress, _) = self.progress_within(&mut transaction, shape, generation).await?;
+        Ok(PostgresReading { transaction, progress: vec![progress], schemas: schema.to_owned() })
     }
 
     async fn snapshot(&self, schemas: &[String], limit: Duration) -> Result<Transaction<'static, Postgres>, ViewError> {
@@ -78,24 +110,21 @@ impl PostgresViews {
         self.pool.begin_with(AssertSqlSafe(begin)).await.map_err(view_error)
     }
 
-    /// Whether the generations that are read are the live ones.
-    async fn is_live(&self, connection: &mut PgConnection, shapes: &[Arc<Shape>]) -> Result<bool, ViewError> {
-        let sql = format!("SELECT view, live FROM {} WHERE view = ANY($1)", self.control());
-        let names: Vec<&str> = shapes.iter().map(|shape| shape.view).collect();
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(names).fetch_all(connection).await.map_err(view_error)?;
-        self.live.agrees(shapes, &rows)
+    pub async fn progress_within(
+        &self,
+        connection: &mut PgConnection,
+        shape: &Shape,
+        generation: Generation,
+    ) -> Result<(Progress, Option<Generation>), ViewError> {
+        let schema = format!("{}.", quoted(&self.schema_name(shape.view, generation)?));
+        let sql = stored::select_progress(shape, &schema, &self.control());
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
+        stored::progress(shape, generation, &rows)
     }
 }
 
-pub async fn progress(
-    connection: &mut PgConnection,
-    shape: &Shape,
-    schema: &str,
-    generation: Generation,
-) -> Result<Progress, ViewError> {
-    let sql = stored::select_progress(&format!("{}.", quoted(schema)));
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
-    stored::progress(shape, generation, &rows)
+fn changes_all_the_time() -> ViewError {
+    ViewError::Unavailable("the live generation of a view changes all the time".to_owned())
 }
 
 pub async fn parked(

@@ -46,15 +46,25 @@ impl SqliteViews {
             }
             let pool = self.reader(&generations)?;
             let mut transaction = pool.begin().await.map_err(view_error)?;
-            if !self.is_live(&mut transaction, shapes).await? {
-                self.readers.lock().unwrap_or_else(PoisonError::into_inner).remove(&generations);
-                continue;
-            }
             let mut views = Vec::with_capacity(shapes.len());
-            for (shape, (_, generation)) in shapes.iter().zip(generations) {
-                views.push(progress(&mut transaction, shape, generation).await?);
+            for (shape, (_, generation)) in shapes.iter().zip(&generations) {
+                match progress(&mut transaction, shape, *generation).await {
+                    Ok((progress, live)) if self.live.is(&progress, shape.view, live)? => views.push(progress),
+                    Ok(_) => break,
+                    Err(error) => {
+                        // Perhaps it was dropped, and another one is live.
+                        self.live.forget(shape.view);
+                        if self.look_up(shape).await?.1 == *generation {
+                            return Err(error);
+                        }
+                        break;
+                    }
+                }
             }
-            return SqliteReading { transaction, progress: views }.limited(limit).await;
+            if views.len() == shapes.len() {
+                return SqliteReading { transaction, progress: views }.limited(limit).await;
+            }
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).remove(&generations);
         }
         Err(ViewError::Unavailable("the live generation of a view changes all the time".to_owned()))
     }
@@ -68,8 +78,8 @@ impl SqliteViews {
     ) -> Result<SqliteReading, ViewError> {
         let pool = self.reader(&[(shape.view, generation)])?;
         let mut transaction = pool.begin().await.map_err(view_error)?;
-        let progress = vec![progress(&mut transaction, shape, generation).await?];
-        SqliteReading { transaction, progress }.limited(limit).await
+        let (progress, _) = progress(&mut transaction, shape, generation).await?;
+        SqliteReading { transaction, progress: vec![progress] }.limited(limit).await
     }
 
     /// The connections that read these generations together.
@@ -105,13 +115,6 @@ impl SqliteViews {
         Ok(pool)
     }
 
-    /// Whether the generations that are read are the live ones.
-    async fn is_live(&self, connection: &mut SqliteConnection, shapes: &[Arc<Shape>]) -> Result<bool, ViewError> {
-        let select = sqlx::query("SELECT view, live FROM main.headwater_generations");
-        let rows = select.fetch_all(connection).await.map_err(view_error)?;
-        self.live.agrees(shapes, &rows)
-    }
-
     pub async fn parked_of(
         &self,
         shape: &Shape,
@@ -129,8 +132,9 @@ async fn progress(
     connection: &mut SqliteConnection,
     shape: &Shape,
     generation: Generation,
-) -> Result<Progress, ViewError> {
-    let sql = stored::select_progress(&format!("{}.", attached(shape.view)));
+) -> Result<(Progress, Option<Generation>), ViewError> {
+    let schema = format!("{}.", attached(shape.view));
+    let sql = stored::select_progress(shape, &schema, "main.headwater_generations");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(view_error)?;
     stored::progress(shape, generation, &rows)
 }
