@@ -14,7 +14,7 @@ pub(super) struct Batch<P: Processor> {
     /// Records of the input taken in.
     pub inputs: usize,
     /// When the first of them was taken in, and when all was handed over.
-    pub begun: Option<Timestamp>,
+    pub begun: Option<(Timestamp, Instant)>,
     pub handed_over: Option<(Timestamp, Instant)>,
     /// What deciding took.
     pub deciding: Duration,
@@ -27,6 +27,11 @@ impl<P: Processor> Batch<P> {
 
     pub fn is_empty(&self) -> bool {
         self.shares.is_empty()
+    }
+
+    /// Whether there is something to write, and not only offsets to move on.
+    pub fn writes(&self) -> bool {
+        self.shares.values().any(|share| !share.records.is_empty())
     }
 
     pub fn bytes(&self) -> usize {

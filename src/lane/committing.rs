@@ -16,7 +16,29 @@ use crate::clock;
 use crate::log::{CommittedOffset, LogError, Written};
 use crate::position::Partition;
 
+/// How long offsets alone may wait for something to be written with them.
+const OFFSETS_WAIT: Duration = Duration::from_millis(200);
+/// For how long a batch gathers records after the one before it, for each record of that one; at most as long
+/// as its commit took. A transaction costs the brokers milliseconds whatever is in it, and those who got an
+/// answer are about to ask again: so the more ask at once, the larger are the batches.
+const GATHERING: Duration = Duration::from_micros(500);
+/// A batch of as many records is large enough.
+const GATHERED: usize = 256;
+
 impl<P: Processor> Lane<P> {
+    /// For how long the batch at hand is not handed over yet.
+    pub(super) fn gathers(&self) -> Option<Duration> {
+        let offsets_until = || self.building.begun.map(|(_, begun)| begun + OFFSETS_WAIT);
+        let until = if self.building.is_empty() || self.building.inputs >= GATHERED.min(self.limit) {
+            None
+        } else if self.building.writes() {
+            self.gathers_until
+        } else {
+            offsets_until()
+        };
+        until?.checked_duration_since(clock::instant()).filter(|left| !left.is_zero())
+    }
+
     /// Adds what is due in one partition to the batch at hand; one at a time, in turn, to bound the
     /// transaction, and none while a rejected record is searched for.
     pub(super) fn do_due(&mut self) -> Result<(), LaneError> {
@@ -104,8 +126,11 @@ impl<P: Processor> Lane<P> {
         self.failures = 0;
         let committed = self.clock.now();
         let (handed_over, since) = batch.handed_over.unwrap_or_else(|| (committed, clock::instant()));
-        self.meters.commit.record(since.elapsed());
-        let moments = Moments { begun: batch.begun.unwrap_or(handed_over), handed_over, committed };
+        let took = since.elapsed();
+        self.meters.commit.record(took);
+        let gathering = GATHERING.saturating_mul(u32::try_from(batch.inputs).unwrap_or(u32::MAX));
+        self.gathers_until = Some(clock::instant() + gathering.min(took));
+        let moments = Moments { begun: batch.begun.map_or(handed_over, |(begun, _)| begun), handed_over, committed };
         for (partition, share) in batch.shares {
             self.rejected.take_if(|(at, next)| *at == partition && *next <= share.next_offset);
             let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {

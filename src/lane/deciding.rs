@@ -22,7 +22,7 @@ impl<P: Processor> Lane<P> {
         for record in records {
             self.decide(record, now)?;
         }
-        self.building.begun.get_or_insert(now);
+        self.building.begun.get_or_insert((now, begun));
         self.building.deciding += begun.elapsed();
         Ok(())
     }

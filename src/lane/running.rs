@@ -25,10 +25,9 @@ use crate::log::{Group, Log, LogError, Member, Polled, Reader, TopicPartition};
 use crate::position::{Offset, Partition};
 
 pub(super) const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// How long a commit may go unnoticed while there is nothing else to commit.
+/// While a batch is committed: how long its end may go unnoticed while there are no records, and how long
+/// records may while some are decided already.
 const COMMITTING_WAIT: Duration = Duration::from_millis(2);
-/// For how long to wait for a commit before looking for more records.
-const DECIDED_WAIT: Duration = Duration::from_micros(500);
 /// The most records processed between two looks at the commit under way.
 const CHUNK: usize = 500;
 /// After a failure that may pass, when to try again.
@@ -59,6 +58,8 @@ pub(super) struct Lane<P: Processor> {
     pub epoch: Epoch,
     pub building: Batch<P>,
     pub committing: Option<Batch<P>>,
+    /// Until when a batch gathers records of those whom the one before it has just answered.
+    pub gathers_until: Option<Instant>,
     /// The most records of a batch; halved while a batch is rejected, to find the one that is.
     pub limit: usize,
     /// A record whose batch the log rejects for its size, found by halving: the offset after it.
@@ -134,6 +135,7 @@ impl<P: Processor> Lane<P> {
             epoch: Epoch(0),
             building: Batch::new(),
             committing: None,
+            gathers_until: None,
             limit,
             rejected: None,
             stalled: None,
@@ -200,6 +202,7 @@ impl<P: Processor> Lane<P> {
         self.restore_one()?;
         self.resume_waiting()?;
         let room = self.room();
+        let before = self.building.inputs;
         if room > 0 {
             let wait = self.poll_wait();
             match self.member.poll(wait, room.min(CHUNK)) {
@@ -213,11 +216,13 @@ impl<P: Processor> Lane<P> {
         }
         if self.committing.is_none() {
             self.do_due()?;
-            self.submit()?;
+            if self.gathers().is_none() {
+                self.submit()?;
+            }
         } else if room == 0 {
             self.take_completion(IDLE_WAIT)?;
-        } else if !self.building.is_empty() {
-            self.take_completion(DECIDED_WAIT)?;
+        } else if before > 0 && self.building.inputs == before {
+            self.take_completion(COMMITTING_WAIT)?;
         }
         Ok(())
     }
@@ -245,9 +250,11 @@ impl<P: Processor> Lane<P> {
     fn poll_wait(&self) -> Duration {
         let restoring = self.held.values().any(|held| matches!(held.phase, Phase::Restoring(_)));
         match &self.committing {
-            _ if restoring || !self.building.is_empty() => Duration::ZERO,
-            Some(_) => COMMITTING_WAIT,
-            None => IDLE_WAIT,
+            _ if restoring => Duration::ZERO,
+            None if self.building.is_empty() => IDLE_WAIT,
+            None => self.gathers().unwrap_or_default(),
+            Some(_) if self.building.is_empty() => COMMITTING_WAIT,
+            Some(_) => Duration::ZERO,
         }
     }
 }

@@ -21,6 +21,7 @@ use super::error::{is_missing, is_temporary, log_error};
 use super::inquiry::{Inquiry, committed_offsets};
 use super::native::GroupMetadata;
 use super::ownership::{Flow, Ownership};
+use super::reader::patience;
 use super::rebalance::{MemberContext, Rebalance, give_up};
 use super::record::{list, positions};
 use crate::clock;
@@ -187,14 +188,12 @@ impl Member for KafkaMember {
             return Ok(change);
         }
         let deadline = clock::instant() + wait;
-        let mut patience = wait;
         let mut records = Vec::new();
         while records.len() < max {
-            match self.consumer.poll(patience) {
+            match self.consumer.poll(patience(&records, deadline)) {
                 Some(Ok(message)) => {
                     if let Some(record) = self.ownership.accept(&message) {
                         records.push(record);
-                        patience = Duration::ZERO;
                         continue;
                     }
                 }
@@ -213,11 +212,8 @@ impl Member for KafkaMember {
                 }
                 None => break,
             }
-            if records.is_empty() {
-                patience = deadline.saturating_duration_since(clock::instant());
-                if patience.is_zero() {
-                    break;
-                }
+            if records.is_empty() && clock::instant() >= deadline {
+                break;
             }
         }
         Ok(Polled::Records(records))

@@ -10,7 +10,8 @@
 //! * `settings` what can be set; `config` the configurations of the clients
 //! * `inquiry` questions about offsets; `topics` about topics; `cluster` about the cluster itself
 //! * `member` the group member; `rebalance` what the group says to it; `ownership` which partitions it holds
-//! * `writer` transactions; `sender` single records; `reader` reading outside of groups
+//! * `writer` transactions, on a producer that is `served` by a thread; `sender` single records
+//! * `reader` reading outside of groups
 //! * `record`, `error`, `context` translation of records, failures and log lines
 //! * `native` the calls into librdkafka that rust-rdkafka lacks
 
@@ -28,6 +29,7 @@ mod reader;
 mod rebalance;
 mod record;
 mod sender;
+mod served;
 mod settings;
 mod topics;
 mod writer;

@@ -83,9 +83,14 @@ impl KafkaReader {
     }
 }
 
-/// Waits for the first record only.
-fn patience(records: &[Record], deadline: Instant) -> Duration {
-    if records.is_empty() { deadline.saturating_duration_since(clock::instant()) } else { Duration::ZERO }
+/// Waits for the first record only, and for whole milliseconds: of the rest of one librdkafka makes none, and a
+/// loop until the deadline would be a busy one.
+pub(super) fn patience(records: &[Record], deadline: Instant) -> Duration {
+    if !records.is_empty() {
+        return Duration::ZERO;
+    }
+    let left = deadline.saturating_duration_since(clock::instant());
+    Duration::from_millis(u64::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
 /// Ends fetching, so that what nobody reads is not held in memory.

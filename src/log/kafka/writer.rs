@@ -13,15 +13,16 @@ use std::time::{Duration, Instant};
 use hashbrown::{Equivalent, HashMap};
 use rdkafka::Message;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::config::Configs;
 use super::context::{Voice, speaks};
-use super::error::{is_temporary, log_error, transaction_error, undelivered};
+use super::error::{is_temporary, transaction_error, undelivered};
 use super::inquiry::offset_list;
 use super::native::{self, GroupMetadata, NativeTopic, TransactionFailure};
 use super::record::headers;
+use super::served::ServedProducer;
 use crate::clock;
 use crate::log::{
     CommittedOffset, Fence, LogError, Outgoing, Topic, TopicPartition, TransactionError, Writer, Written,
@@ -78,7 +79,7 @@ impl ProducerContext for WriterContext {
 pub(super) struct KafkaWriter {
     id: String,
     /// `None` only while being dropped.
-    producer: Option<ThreadedProducer<WriterContext>>,
+    producer: Option<ServedProducer<WriterContext>>,
     /// Numbers into `destinations`, and into what the deliveries tell.
     slots: HashMap<TopicPartition, usize>,
     destinations: Vec<Destination>,
@@ -111,8 +112,7 @@ impl KafkaWriter {
         let doing = format!("opening transactional writer {id}");
         // A producer that has its own polling thread: delivery reports are served, and an abort does not
         // hang, while this thread waits for the end of a transaction.
-        let created = configs.writer(id).create_with_context(WriterContext::default());
-        let producer: ThreadedProducer<WriterContext> = created.map_err(|error| log_error(&doing, &error, None))?;
+        let producer = ServedProducer::open(&configs.writer(id), WriterContext::default(), &doing)?;
         let wait = configs.settings().answer_timeout() + configs.transaction_timeout();
         let voice = &producer.context().voice;
         // Without a connection librdkafka would look for the coordinator again only after half a second.
@@ -135,7 +135,7 @@ impl KafkaWriter {
         })
     }
 
-    fn producer(&self) -> &ThreadedProducer<WriterContext> {
+    fn producer(&self) -> &ServedProducer<WriterContext> {
         self.producer.as_ref().expect("a producer is there until the writer is dropped")
     }
 
@@ -299,7 +299,7 @@ impl Writer for KafkaWriter {
 
 impl Drop for KafkaWriter {
     fn drop(&mut self) {
-        // Closing a producer takes up to 600 ms, most of it waiting for its polling thread; the writer that
+        // Closing a producer takes more than a second, most of it waiting for its polling thread; the writer that
         // replaces it does not have to wait, since it fences this one.
         self.destinations.clear();
         let Some(producer) = self.producer.take() else { return };

@@ -4,7 +4,7 @@
 //! pauses; meanwhile the queue fills and the thread pauses its partitions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::mpsc;
@@ -18,6 +18,12 @@ use crate::trace;
 
 /// Batches are merged until they are this large, in bytes of events.
 const LARGEST_BATCH: usize = 32 * 1024 * 1024;
+/// A transaction of a few rows costs the database as much as one of many. So while events keep coming, the next
+/// one gathers them for as long as the one before it took, and no longer than this; unless that one had but a
+/// few events, or this one has many.
+const LONGEST_GATHERING: Duration = Duration::from_millis(10);
+const FEW: usize = 8;
+const MANY: usize = 500;
 /// How much may be said before the thread listens. It listens between any two jobs.
 const REPORTS: usize = 64;
 
@@ -29,6 +35,7 @@ pub struct Applier {
     settings: WorkerSettings,
     jobs: mpsc::Receiver<Job>,
     reports: crossbeam_channel::Sender<Report>,
+    gathers_until: Instant,
 }
 
 impl Applier {
@@ -42,7 +49,8 @@ impl Applier {
         let (sender, jobs) = mpsc::channel(settings.queued_batches.max(1));
         let (reports, receiver) = crossbeam_channel::bounded(settings.queued_batches + REPORTS);
         let (shape, control) = (shape.clone(), control.clone());
-        (sender, receiver, Self { views, shape, control, clock, settings, jobs, reports })
+        let gathers_until = clock::instant();
+        (sender, receiver, Self { views, shape, control, clock, settings, jobs, reports, gathers_until })
     }
 
     /// Writes until the thread drops its end of the queue.
@@ -122,8 +130,8 @@ impl Applier {
         }
         let mut locate = false;
         while !locate && batch.events() < self.settings.batch_events && bytes < LARGEST_BATCH {
-            match self.jobs.try_recv() {
-                Ok(Job::Write(next)) => {
+            match self.next_job(batch.events()).await {
+                Some(Job::Write(next)) => {
                     number = next.number;
                     if !self.control.is_discarded(number) {
                         bytes += next.bytes;
@@ -131,15 +139,28 @@ impl Applier {
                         batch.merge(next.batch);
                     }
                 }
-                Ok(Job::Locate) => locate = true,
-                Err(_) => break,
+                Some(Job::Locate) => locate = true,
+                None => break,
             }
         }
+        let begun = clock::instant();
         let report = self.write_for_sure(&batch, number, &measured).await;
         self.report(report);
+        if batch.events() > FEW {
+            self.gathers_until = clock::instant() + begun.elapsed().min(LONGEST_GATHERING);
+        }
         if locate {
             self.locate().await;
         }
+    }
+
+    /// What waits; and what comes in time, if a batch of so many events is still to gather.
+    async fn next_job(&mut self, events: usize) -> Option<Job> {
+        if let Ok(job) = self.jobs.try_recv() {
+            return Some(job);
+        }
+        let left = self.gathers_until.checked_duration_since(clock::instant()).filter(|_| events < MANY)?;
+        tokio::time::timeout(left, self.jobs.recv()).await.ok().flatten()
     }
 
     /// Tries until it is written or worthless.
