@@ -44,6 +44,32 @@ fn a_trace_runs_from_the_request_over_command_and_commit_to_the_views() {
     assert!(trace.says(&command, "command_id").is_some());
 }
 
+/// Two accounts with money in them.
+fn two_accounts(working: &Working) {
+    for name in ["Josefa", "Antonin"] {
+        let data = format!(r#"{{"name": "{name}", "initial_deposit": "10.00"}}"#);
+        let created = working.command("account_registry/registry/CreateAccount", &data).send().expect("an answer");
+        assert!(created.status().is_success(), "{created:?}");
+    }
+}
+
+#[test]
+fn a_trace_runs_through_a_saga_to_the_account_at_its_other_end() {
+    let collector = Collector::start();
+    let working = Working::start(&[("HEADWATER_TELEMETRY__OTLP", format!("http://{}", collector.address))]);
+    two_accounts(&working);
+    let data = r#"{"transaction_id": "rent", "funded_account": "000002", "amount": "4.00"}"#;
+    let header = format!("00-{TRACE}-{CALLER}-01");
+    let asked = working.command("account/000001/Transfer", data).header("traceparent", header);
+    let asked = asked.send().expect("an answer");
+    assert!(asked.status().is_success(), "{asked:?}");
+
+    let request = "POST /{aggregate}/{id}/{command}";
+    let debited = [request, "send bank.account.commands", "judge Transfer", "commit"];
+    let credited = [&debited[..], &["judge CreditTransfer", "commit", "project accounts"]].concat();
+    working.wait_for("every span", |_| follow(&collector.trace(TRACE), &credited).is_some());
+}
+
 #[test]
 fn a_request_that_is_not_to_be_recorded_makes_no_spans() {
     let collector = Collector::start();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +58,12 @@ impl Working {
 
     pub fn get(&self, path: &str) -> Response {
         self.http.get(format!("{}{path}", self.url)).send().expect("an answer")
+    }
+
+    /// A command of JSON, to be sent.
+    pub fn command(&self, path: &str, data: &str) -> RequestBuilder {
+        let request = self.http.post(format!("{}/{path}", self.url)).header("content-type", "application/json");
+        request.body(data.to_owned())
     }
 
     /// The next line of its log with this message.
