@@ -4,6 +4,7 @@ use headwater::settings::HttpSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
+use crate::bank::Bank;
 use crate::raw;
 use crate::served::{Answered, Served};
 
@@ -21,9 +22,12 @@ async fn attacked<T: Send + 'static>(http: HttpSettings, attack: impl FnOnce(&st
 }
 
 fn post(address: &str, body: &[u8]) -> String {
+    post_to(address, "/till/till-1/Deposit", body)
+}
+
+fn post_to(address: &str, path: &str, body: &[u8]) -> String {
     let length = body.len().to_string();
-    let headers = [JSON, ("content-length", &length)];
-    raw::exchange(address, &raw::request("POST", "/till/till-1/Deposit", &headers, body))
+    raw::exchange(address, &raw::request("POST", path, &[JSON, ("content-length", &length)], body))
 }
 
 #[tokio::test]
@@ -178,4 +182,37 @@ async fn ten_thousand_idle_connections_are_refused_beyond_the_bound_and_given_up
         assert!(answers.iter().all(|answer| answer.is_empty() || answer.contains("\r\nretry-after: 1\r\n")));
     })
     .await;
+}
+
+/// A heap that has settled moves by a few MiB; what is kept of each of these requests would be hundreds.
+const GROWTH_MIB: u64 = 48;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_of_hostile_requests() {
+    let bank = Bank::embedded();
+    let worker = bank.start("first", &[]).await;
+    let address = worker.url.trim_start_matches("http://").to_owned();
+    let attack = async |rounds: usize| {
+        let address = address.clone();
+        let attacked = tokio::task::spawn_blocking(move || {
+            let deep = format!("{{\"amount\":{}", "[".repeat(60_000));
+            let large = "x".repeat(20_000);
+            for _ in 0..rounds {
+                post_to(&address, "/account/000001/DepositFunds", deep.as_bytes());
+                post_to(&address, "/account/000001/DepositFunds", b"{\"amount\":1,\"note\":\"\xff\xfe\"}");
+                let path = format!("/queries/AccountSummary?account_id={}", "9".repeat(10_000));
+                raw::exchange(&address, &raw::request("GET", &path, &[], b""));
+                raw::exchange(&address, &raw::request("GET", "/readyz", &[("cookie", &large)], b""));
+                let lying = [JSON, ("content-length", "100")];
+                raw::cut_off(&address, &raw::request("POST", "/account/000001/DepositFunds", &lying, b"{"));
+            }
+        });
+        attacked.await.expect("it went as said");
+    };
+    attack(200).await;
+    let before = worker.memory_mib();
+    attack(1_000).await;
+    let after = worker.memory_mib();
+    assert!(after <= before + GROWTH_MIB, "{before} MiB before and {after} MiB after");
+    worker.open_account().await;
 }

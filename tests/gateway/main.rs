@@ -6,6 +6,7 @@ mod calls;
 mod commands;
 mod crashes;
 mod customers;
+mod described;
 mod hostile;
 mod outage;
 mod outcomes;
