@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::Aggregate;
-use crate::command::{CommandHead, Control, DeadLetter, InboxInput, Outcomes, Reply, ReplyTo};
+use crate::command::{CommandHead, Control, DeadLetter, InboxInput, Outcomes, ParkedCommand, Reply, ReplyTo};
 use crate::event::{EventHead, SnapshotControl, SnapshotHead};
 use crate::log::{Topic, TopicPartition};
 use crate::position::Partition;
@@ -25,6 +25,8 @@ pub struct Codecs<A: Aggregate> {
     pub snapshots: Codec<SnapshotHead, A, SnapshotControl>,
     /// Outcomes.
     pub outcomes: RecordCodec<Outcomes>,
+    /// Commands of parked aggregates.
+    pub parked: RecordCodec<ParkedCommand>,
     /// Replies, shared by the application's aggregates.
     pub replies: RecordCodec<Reply>,
     /// Dead letters, shared by the application's aggregates.
@@ -46,6 +48,7 @@ impl<A: Aggregate> Codecs<A> {
             events: Codec::new(registry.clone(), topics.events.as_str(), &namespace)?,
             snapshots: Codec::new(registry.clone(), topics.snapshots.as_str(), &namespace)?,
             outcomes: RecordCodec::new(registry.clone(), topics.outcomes.as_str())?,
+            parked: RecordCodec::new(registry.clone(), topics.parked.as_str())?,
             replies: RecordCodec::new(registry.clone(), topology.replies().as_str())?,
             dead_letters: RecordCodec::new(registry.clone(), topology.dead_letters().as_str())?,
             topics,
@@ -61,6 +64,7 @@ impl<A: Aggregate> Codecs<A> {
         self.events.register()?;
         self.snapshots.register()?;
         self.outcomes.register()?;
+        self.parked.register()?;
         self.replies.register()?;
         self.dead_letters.register()?;
         Ok(())

@@ -74,6 +74,7 @@ fn counted(of: &AggregateCounts) -> String {
         (of.copies, "answers about copies"),
         (of.dead_letters, "dead letters"),
         (of.pending, "pending"),
+        (of.parked, "parked"),
         (of.beyond_retention, "beyond retention"),
         (of.snapshots, "snapshots"),
         (of.snapshots_unused, "snapshots of no use"),

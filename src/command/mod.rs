@@ -8,6 +8,7 @@ mod envelope;
 mod inbox;
 mod issued;
 mod outcome;
+mod parked;
 
 pub use answer::Answer;
 pub use client::{Client, ClientError, EncodedCommand, Order, Pending};
@@ -17,3 +18,7 @@ pub use envelope::{CommandHead, Control, ReplyTo, RetryParked, SkipParked};
 pub use inbox::{EventInput, InboxData, InboxInput, OutcomeInput, Wake};
 pub use issued::{IssuedAtError, issued_at};
 pub use outcome::{Accepted, Failed, Failure, Outcome, OutcomeEntry, Outcomes, PayloadHash, Refused, Reply};
+pub use parked::{
+    Judged, Parked, ParkedChange, ParkedCommand, ParkedQueue, ParkedQueues, ParkedSize, Retried, Skipped,
+    WaitingCommand,
+};

@@ -14,7 +14,7 @@ use super::schemas::Subject;
 use super::{BadInput, suggest};
 use crate::aggregate::processor::{self, ProcessorParts};
 use crate::aggregate::{Aggregate, AttemptsRetention, Codecs, EventContext, HandOffTarget, HandOffTargets, Refusal};
-use crate::command::{CommandHead, Outcomes};
+use crate::command::{CommandHead, Control, Outcomes, ParkedCommand};
 use crate::event::EventHead;
 use crate::lane::{LaneError, Lanes};
 use crate::log::Record;
@@ -73,6 +73,12 @@ pub trait AggregateGate: Send + Sync {
     fn outcomes(&self, record: &Record) -> Result<Outcomes, EventsError>;
     /// The head of the command in a record of its commands topic; `None` if it cannot be read.
     fn command_head(&self, record: &Record) -> Option<CommandHead>;
+    /// What a record of its parked topic says.
+    fn parked(&self, record: &Record) -> Result<ParkedCommand, EventsError>;
+    /// A command's record as JSON; `None` if it cannot be read.
+    fn command(&self, value: &[u8], secrets: Secrets) -> Option<Named>;
+    /// A command of the engine's own as bytes.
+    fn encode_control(&self, head: &CommandHead, control: &Control) -> Result<Bytes, SchemaError>;
     /// Begins to fold the events of one instance.
     fn fold(&self, id: &str) -> Box<dyn Fold>;
     /// Holds its topics to what must always hold. Blocks.
@@ -137,6 +143,7 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
             subject(codecs.events.subject(), codecs.events.schema()),
             subject(codecs.snapshots.subject(), codecs.snapshots.schema()),
             subject(codecs.outcomes.subject(), codecs.outcomes.schema()),
+            subject(codecs.parked.subject(), codecs.parked.schema()),
             subject(codecs.replies.subject(), codecs.replies.schema()),
             subject(codecs.dead_letters.subject(), codecs.dead_letters.schema()),
         ]
@@ -216,6 +223,22 @@ impl<A: Aggregate> AggregateGate for Gate<A> {
 
     fn command_head(&self, record: &Record) -> Option<CommandHead> {
         self.0.commands.decode_head(record.value.as_deref()?).ok()
+    }
+
+    fn parked(&self, record: &Record) -> Result<ParkedCommand, EventsError> {
+        let decoded = self.0.parked.decode(record.value.as_deref().unwrap_or_default());
+        decoded.map_err(|reason| EventsError::unreadable(record, reason))
+    }
+
+    fn command(&self, value: &[u8], secrets: Secrets) -> Option<Named> {
+        match self.0.commands.decode(value).ok()?.data {
+            Data::User(command) => json::to_json(&command, secrets).ok(),
+            Data::Engine(_) => None,
+        }
+    }
+
+    fn encode_control(&self, head: &CommandHead, control: &Control) -> Result<Bytes, SchemaError> {
+        self.0.commands.encode(head, Data::Engine(control))
     }
 
     fn fold(&self, id: &str) -> Box<dyn Fold> {

@@ -53,7 +53,7 @@ impl Engine {
     }
 }
 
-fn head(
+pub(super) fn head(
     command_id: Option<Uuid>,
     given: Option<Timestamp>,
     expected_version: Option<Version>,

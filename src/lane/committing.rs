@@ -133,12 +133,14 @@ impl<P: Processor> Lane<P> {
         let moments = Moments { begun: batch.begun.map_or(handed_over, |(begun, _)| begun), handed_over, committed };
         for (partition, share) in batch.shares {
             self.rejected.take_if(|(at, next)| *at == partition && *next <= share.next_offset);
-            let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {
+            let Some(Held { epoch, phase: Phase::Running { state, .. }, failing }) = self.held.get_mut(&partition)
+            else {
                 continue;
             };
             if *epoch != share.epoch {
                 continue;
             }
+            *failing = failing.split_off(&share.next_offset);
             self.processor.fold(state, share, written, &moments);
             self.states.set(partition, PartitionState::Running { next_offset: P::next_offset(state) });
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::LaneError;
-use super::processor::{Processor, Verdict};
-use super::running::{Held, Lane, Phase, RETRY_AFTER, Waiting};
+use super::error::StopReason;
+use super::processor::{Processor, Treatment, Verdict};
+use super::running::{Failing, Held, Lane, Phase, RETRY_AFTER, Waiting};
 use super::share::{Overlay, Share};
 use super::status::PartitionState;
 use crate::clock::{self, Timestamp};
@@ -29,7 +30,7 @@ impl<P: Processor> Lane<P> {
 
     fn decide(&mut self, record: &Record, now: Timestamp) -> Result<(), LaneError> {
         let partition = record.partition;
-        let Some(Held { epoch, phase: Phase::Running { state, waiting }, stop_at }) = self.held.get_mut(&partition)
+        let Some(Held { epoch, phase: Phase::Running { state, waiting }, failing }) = self.held.get_mut(&partition)
         else {
             // Fetched before its partition stopped or began to restore; it will be read again.
             return Ok(());
@@ -37,15 +38,20 @@ impl<P: Processor> Lane<P> {
         if waiting.as_ref().is_some_and(|waiting| record.offset != waiting.offset) {
             return Ok(());
         }
-        if let Some((_, error)) = stop_at.as_ref().filter(|(offset, _)| *offset == record.offset) {
-            let error = error.clone();
+        let failing = failing.get(&record.offset);
+        if let Some(error) = failing.filter(|it| !it.error.is_poison()).map(|it| it.error.clone()) {
             return self.stop_partition(partition, &error);
         }
+        let poison = failing.filter(|it| it.attempts >= self.settings.attempts).map(|it| it.error.to_string());
         let committing = self.committing.as_ref().and_then(|batch| batch.shares.get(&partition));
         let share = self.building.share(&self.processor, (partition, *epoch), state, committing);
         let mut overlay = Overlay { state: &**state, committing, share };
-        let rejected = self.rejected == Some((partition, record.offset.next()));
-        let verdict = match self.processor.process(&mut overlay, record, rejected, now) {
+        let treatment = match &poison {
+            _ if self.rejected == Some((partition, record.offset.next())) => Treatment::Rejected,
+            Some(reason) => Treatment::Poison(reason),
+            None => Treatment::Normal,
+        };
+        let verdict = match self.processor.process(&mut overlay, record, treatment, now) {
             Ok(Verdict::Wait { reason, unknown: true })
                 if waiting.as_ref().is_some_and(|it| {
                     it.since.elapsed() >= self.settings.unknown_schema.min(UNKNOWN_FOR)
@@ -111,11 +117,12 @@ impl<P: Processor> Lane<P> {
     }
 
     /// A record that cannot be processed: what was decided before it in this batch is decided anew and
-    /// committed, then the partition stops in front of it.
+    /// committed, then the partition stops in front of it, or tries it again and in the end sets it aside.
     fn cannot_process(&mut self, record: &Record, error: P::Error) -> Result<(), LaneError> {
-        tracing::error!(%error, "a record cannot be processed");
         if let Some(held) = self.held.get_mut(&record.partition) {
-            held.stop_at = Some((record.offset, Arc::new(error)));
+            let attempts = held.failing.get(&record.offset).map_or(0, |it| it.attempts) + 1;
+            tracing::error!(%error, attempts, "a record cannot be processed");
+            held.failing.insert(record.offset, Failing { attempts, error: Arc::new(error) });
         }
         self.finish_commit()?;
         self.rewind(&[record.partition])

@@ -6,6 +6,10 @@ use crate::log::LogError;
 pub(crate) trait StopReason: std::error::Error + From<LogError> + Send + Sync + 'static {
     /// Whether the same may succeed later: the log is away.
     fn is_temporary(&self) -> bool;
+    /// Whether the fault lies in one record alone, so that the partition may go on without it.
+    fn is_poison(&self) -> bool {
+        false
+    }
 }
 
 /// Why a lane ended.

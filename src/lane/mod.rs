@@ -42,7 +42,7 @@ use std::time::Duration;
 
 pub use error::LaneError;
 pub(crate) use error::StopReason;
-pub(crate) use processor::{Committed, Moments, Processor, Step, Verdict};
+pub(crate) use processor::{Committed, Moments, Processor, Step, Treatment, Verdict};
 pub(crate) use settings::LaneSettings;
 pub(crate) use share::{Overlay, Share};
 pub use status::{PartitionState, Progress};

@@ -1,5 +1,7 @@
 //! What a lane does when partitions come and go.
 
+use std::collections::BTreeMap;
+
 use super::error::{LaneError, StopReason};
 use super::processor::{Processor, Step};
 use super::restore::{Means, Restoring};
@@ -16,7 +18,7 @@ impl<P: Processor> Lane<P> {
         self.tell(partitions, "assigned");
         for TopicPartition { partition, .. } in partitions {
             let phase = Phase::Restoring(Box::new(Restoring::of(*partition, None)));
-            self.held.insert(*partition, Held { epoch: self.epoch, phase, stop_at: None });
+            self.held.insert(*partition, Held { epoch: self.epoch, phase, failing: BTreeMap::new() });
             self.states.set(*partition, PartitionState::Restoring("assigned".into()));
         }
         self.meters.rebalances.increment(1);

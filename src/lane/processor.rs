@@ -47,13 +47,12 @@ pub(crate) trait Processor: Send + Sized + 'static {
 
     /// No changes yet, on top of the state and of the share that commits at the moment.
     fn begin(&self, state: &Self::State, committing: Option<&Share<Self::Changes>>) -> Self::Changes;
-    /// Takes one record in. `now` is the wall clock. One `rejected` by the log, however small its batch
-    /// was made, must lead to less.
+    /// Takes one record in. `now` is the wall clock.
     fn process(
         &self,
         overlay: &mut Overlay<'_, Self::State, Self::Changes>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<Verdict, Self::Error>;
     /// Gives up on a record that still cannot be read.
@@ -115,6 +114,17 @@ pub(crate) enum Step<R, S> {
     More(R),
     /// Restored.
     Done(S),
+}
+
+/// How a record is to be taken in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Treatment<'r> {
+    /// As any other.
+    Normal,
+    /// The log rejects what it leads to, however small its batch was made: it must lead to less.
+    Rejected,
+    /// Taking it in failed again and again by a fault of its own, for this reason: it must be set aside.
+    Poison(&'r str),
 }
 
 /// What came of looking at a record.

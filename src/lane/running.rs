@@ -78,8 +78,15 @@ pub(super) struct Lane<P: Processor> {
 pub(super) struct Held<P: Processor> {
     pub epoch: Epoch,
     pub phase: Phase<P>,
-    /// A record that cannot be processed: the partition stops when it comes to it.
-    pub stop_at: Option<(Offset, Arc<P::Error>)>,
+    /// Records that could not be processed, and are not committed yet: those of a batch at most.
+    pub failing: BTreeMap<Offset, Failing<P::Error>>,
+}
+
+/// A record that cannot be processed: the partition stops when it comes to it, unless the fault is the
+/// record's own; then it is tried some times and set aside.
+pub(super) struct Failing<E> {
+    pub attempts: u32,
+    pub error: Arc<E>,
 }
 
 pub(super) enum Phase<P: Processor> {

@@ -15,6 +15,8 @@ pub(crate) struct LaneSettings {
     pub writers: usize,
     /// How long a restore may stand still before it fails.
     pub stall: Duration,
+    /// How often a record is tried whose processing fails by a fault of its own.
+    pub attempts: u32,
     /// After how long a record is given up whose schema the registry does not know.
     pub unknown_schema: Duration,
 }

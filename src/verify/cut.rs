@@ -1,7 +1,7 @@
 //! Where the audit of a partition ends, while others go on writing to it: a cut that holds the outcome of
 //! every event in it, and the events of every snapshot.
 //!
-//! First what is judged, then snapshots, then events, then outcomes and dead letters: what is taken
+//! First what is judged, then snapshots, then events, then outcomes and dead letters, then parked commands: what is taken
 //! later reaches further. The end of the events is settled before that of the outcomes is asked for: until
 //! the transactions of those events are ended, their outcomes may not have been written.
 
@@ -22,6 +22,7 @@ pub(super) struct Cut {
     pub snapshots: RangeReader,
     pub outcomes: RangeReader,
     pub dead_letters: RangeReader,
+    pub parked: RangeReader,
     /// The first offset held of each.
     pub low: Lows,
 }
@@ -50,13 +51,16 @@ impl Cut {
         let events_bounds = bounds(log, std::slice::from_ref(&events))?[0];
         settle(log, &events, events_bounds.end, stall)?;
         let rest = [topics.commands.partition(partition), topics.outcomes.partition(partition), dead_letters.clone()];
+        let parked = topics.parked.partition(partition);
         let rest_bounds = bounds(log, &rest)?;
+        let parked_bounds = bounds(log, std::slice::from_ref(&parked))?[0];
         Ok(Self {
             commands: range(&rest[0], rest_bounds[0]),
             events: range(&events, events_bounds),
             snapshots: range(&snapshots, snapshots_bounds),
             outcomes: range(&rest[1], rest_bounds[1]),
             dead_letters: range(&rest[2], rest_bounds[2]),
+            parked: range(&parked, parked_bounds),
             low: Lows { commands: rest_bounds[0].low, events: events_bounds.low, outcomes: rest_bounds[1].low },
         })
     }

@@ -5,6 +5,7 @@
 //! | `fold` | events with each other: versions, sequences, times; and what they fold to |
 //! | `trail` | outcomes with each other: each command once, in order |
 //! | `answers` | commands with outcomes and dead letters: exactly one for each |
+//! | `parked` | parked commands with commands and outcomes: in order, and none lost |
 //! | `causes` | events with outcomes: none without the other |
 //! | `snapshots` | snapshots and checkpoints with the full fold |
 //! | `views`, `rows` | the tables of a view with the fold of its events |
@@ -28,6 +29,7 @@ mod cut;
 mod fold;
 mod generations;
 mod invariant;
+mod parked;
 mod partition;
 mod records;
 mod report;

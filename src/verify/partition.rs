@@ -5,6 +5,7 @@ use super::answers::{Answers, Reach};
 use super::causes::Causes;
 use super::cut::Cut;
 use super::fold::Fold;
+use super::parked::Parked;
 use super::records::{self, CommandRecord, EventRecord, Item, Stream};
 use super::report::{AggregateCounts, Findings, Place, Rule};
 use super::snapshots::{Ends, Snapshots};
@@ -22,12 +23,13 @@ pub(super) struct Readers {
     events: Box<dyn Reader>,
     outcomes: Box<dyn Reader>,
     dead_letters: Box<dyn Reader>,
+    parked: Box<dyn Reader>,
 }
 
 impl Readers {
     pub fn open(log: &dyn Log) -> Result<Self, VerifyError> {
         let open = || log.reader().map_err(VerifyError::from);
-        Ok(Self { commands: open()?, events: open()?, outcomes: open()?, dead_letters: open()? })
+        Ok(Self { commands: open()?, events: open()?, outcomes: open()?, dead_letters: open()?, parked: open()? })
     }
 }
 
@@ -47,6 +49,7 @@ struct PartitionAudit<'a, A: Aggregate> {
     commands: Stream<'a, CommandRecord>,
     events: Stream<'a, EventRecord<A::Event>>,
     dead_letters: Stream<'a, DeadLetter>,
+    parked: Parked<'a>,
     fold: Fold<A>,
     snapshots: Snapshots,
     trail: Trail,
@@ -64,7 +67,7 @@ pub(super) fn audit<A: Aggregate>(
     findings: &mut Findings,
 ) -> Result<(), VerifyError> {
     let letters = scope.topology.dead_letters().partition(partition);
-    let Cut { commands, events, snapshots, outcomes, dead_letters, low } =
+    let Cut { commands, events, snapshots, outcomes, dead_letters, parked, low } =
         Cut::take(scope.log, &codecs.topics, &letters, partition, scope.stall)?;
     let snapshots = read_snapshots(scope, codecs, readers, snapshots, findings)?;
     let (commands_at, events_at) = (commands.partition().clone(), events.partition().clone());
@@ -79,11 +82,13 @@ pub(super) fn audit<A: Aggregate>(
         Some((_, appended_at)) => Reach::From(appended_at),
         None => Reach::Nothing,
     };
+    let answered_from = if complete { Some(Offset::ZERO) } else { first.map(|(offset, _)| offset) };
+    let parked = Stream::new(scope, &mut readers.parked, parked, |it| records::parked(codecs, it));
     let mut audit = PartitionAudit {
         scope,
         codecs,
         committed,
-        answered_from: if complete { Some(Offset::ZERO) } else { first.map(|(offset, _)| offset) },
+        answered_from,
         low_command: low.commands,
         all_outcomes: (outcomes_at.clone(), low.outcomes, outcomes_end),
         commands: Stream::new(scope, &mut readers.commands, commands, |it| records::command(codecs, it)),
@@ -91,6 +96,7 @@ pub(super) fn audit<A: Aggregate>(
         dead_letters: Stream::new(scope, &mut readers.dead_letters, dead_letters, |it| {
             records::dead_letter(codecs, it)
         }),
+        parked: Parked::new(parked, commands_at.clone(), answered_from),
         fold: Fold::new(events_at.clone(), scope.topology.partitions, low.events, findings),
         snapshots,
         trail: Trail::new(outcomes_at.clone(), complete),
@@ -125,7 +131,9 @@ fn read_snapshots<A: Aggregate>(
 /// From which command on outcomes are held, and when that was appended.
 fn first_outcome(outcomes: &mut Stream<'_, Outcomes>) -> Result<Option<(Offset, Timestamp)>, VerifyError> {
     let Some(Item { read: Ok(first), .. }) = outcomes.peek()? else { return Ok(None) };
-    Ok(first.entries.first().map(|entry| (first.first_offset, entry.appended_at)))
+    // One that was parked was appended long before those around it.
+    let mut in_place = first.entries.iter().filter(|entry| entry.offset >= first.first_offset);
+    Ok(in_place.next().map(|entry| (first.first_offset, entry.appended_at)))
 }
 
 impl<A: Aggregate> PartitionAudit<'_, A> {
@@ -141,34 +149,27 @@ impl<A: Aggregate> PartitionAudit<'_, A> {
         };
         self.trail.record(record, &outcomes, self.findings);
         for entry in &outcomes.entries {
-            self.snapshots.before_outcome(Some(entry.offset), self.trail.sequence(), self.findings);
-            if self.trail.entry(record, &outcomes, entry, self.counts, self.findings) {
-                self.outcome(record, entry)?;
+            self.parked.advance(entry.offset, self.findings)?;
+            let is_parked = self.parked.is_waiting(entry.offset);
+            let next = if is_parked { self.trail.next_after(&outcomes) } else { entry.offset };
+            self.snapshots.before_outcome(Some(next), self.trail.sequence(), self.findings);
+            if self.trail.entry((record, &outcomes), entry, is_parked, self.counts, self.findings) {
+                self.outcome(record, entry, is_parked)?;
             }
         }
         Ok(())
     }
 
     /// The outcome of one command: first the commands up to it, then the events up to it.
-    fn outcome(&mut self, record: Offset, entry: &OutcomeEntry) -> Result<(), VerifyError> {
+    fn outcome(&mut self, record: Offset, entry: &OutcomeEntry, is_parked: bool) -> Result<(), VerifyError> {
         self.snapshots.outcome(record, entry, self.findings);
         while let Some(command) = self.commands.next_if(|it| it.offset < entry.offset)? {
-            self.silent(&command)?;
+            self.silent(command)?;
         }
-        match self.commands.next_if(|it| it.offset == entry.offset)? {
-            Some(command) => {
-                self.counts.commands += 1;
-                if self.is_dead_letter(command.offset)? {
-                    let place = Place::record(&self.commands.place, command.offset, Some(&entry.aggregate_id));
-                    self.findings.add(Rule::Outcomes, place, "it has an outcome, and is among the dead letters too");
-                }
-                self.answers.answered(&command.read, entry, record, self.findings);
-            }
-            None if entry.offset < self.low_command => self.answers.outcome(entry),
-            None => {
-                self.answers.orphan(entry, record, self.findings);
-                self.answers.outcome(entry);
-            }
+        if is_parked {
+            self.answered_late(record, entry)?;
+        } else {
+            self.answered(record, entry)?;
         }
         if let Outcome::Accepted(accepted) = &entry.outcome {
             self.events_up_to(accepted.sequence, entry)?;
@@ -178,6 +179,42 @@ impl<A: Aggregate> PartitionAudit<'_, A> {
         self.causes.outcome(record, entry, version, sequence, is_due, self.findings);
         if self.answers.suspects().is_full() {
             self.look_up()?;
+        }
+        Ok(())
+    }
+
+    /// The outcome of a command that was parked, which stands far behind it.
+    fn answered_late(&mut self, record: Offset, entry: &OutcomeEntry) -> Result<(), VerifyError> {
+        if let Some(command) = self.commands.next_if(|it| it.offset == entry.offset)? {
+            self.silent(command)?;
+        }
+        match self.parked.released(entry, self.findings)? {
+            Some(command) => self.answers.answered(&command, entry, record, self.findings),
+            None => self.answers.outcome(entry),
+        }
+        Ok(())
+    }
+
+    /// The outcome of a command that was judged when it came.
+    fn answered(&mut self, record: Offset, entry: &OutcomeEntry) -> Result<(), VerifyError> {
+        match self.commands.next_if(|it| it.offset == entry.offset)? {
+            Some(command) => {
+                self.counts.commands += 1;
+                if self.is_dead_letter(command.offset)? {
+                    let place = Place::record(&self.commands.place, command.offset, Some(&entry.aggregate_id));
+                    self.findings.add(Rule::Outcomes, place, "it has an outcome, and is among the dead letters too");
+                }
+                let is_judged = matches!(entry.outcome, Outcome::Accepted(_) | Outcome::Refused(_));
+                if is_judged && command.read.as_ref().is_ok_and(|command| !command.is_control) {
+                    self.parked.judged_past(entry, self.findings);
+                }
+                self.answers.answered(&command.read, entry, record, self.findings);
+            }
+            None if entry.offset < self.low_command => self.answers.outcome(entry),
+            None => {
+                self.answers.orphan(entry, record, self.findings);
+                self.answers.outcome(entry);
+            }
         }
         Ok(())
     }
@@ -213,11 +250,16 @@ impl<A: Aggregate> PartitionAudit<'_, A> {
     }
 
     /// A command that has no outcome at its own offset.
-    fn silent(&mut self, command: &Item<CommandRecord>) -> Result<(), VerifyError> {
+    fn silent(&mut self, mut command: Item<CommandRecord>) -> Result<(), VerifyError> {
         let offset = command.offset;
         self.counts.commands += 1;
+        self.parked.advance(offset, self.findings)?;
         if self.is_dead_letter(offset)? {
             self.counts.dead_letters += 1;
+        } else if self.parked.command(&mut command, self.findings) {
+            // It is counted when it is answered, or at the end.
+        } else if command.read.as_ref().is_ok_and(|command| self.parked.repeats(command, offset)) {
+            self.counts.repeats += 1;
         } else if offset >= self.committed && !self.trail.reaches_past(offset) {
             self.counts.pending += 1;
         } else if self.answered_from.is_none_or(|from| offset < from) {
@@ -285,8 +327,9 @@ impl<A: Aggregate> PartitionAudit<'_, A> {
 
     fn finish(mut self, events_end: Offset, outcomes_end: Offset) -> Result<(), VerifyError> {
         while let Some(command) = self.commands.next()? {
-            self.silent(&command)?;
+            self.silent(command)?;
         }
+        self.counts.parked += self.parked.finish(self.committed, self.low_command, self.findings)?;
         while let Some(event) = self.events.next()? {
             self.event(event, None);
         }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Scope, VerifyError};
 use crate::aggregate::{Aggregate, Codecs};
 use crate::clock::Timestamp;
-use crate::command::{DeadLetter, Outcomes, PayloadHash, payload_hash};
+use crate::command::{DeadLetter, Outcomes, ParkedCommand, PayloadHash, payload_hash};
 use crate::event::EventHead;
 use crate::log::{RangeReader, Reader, Record, TopicPartition};
 use crate::position::Offset;
@@ -28,7 +28,12 @@ pub(super) struct CommandRecord {
     pub appended_at: Timestamp,
     pub schema_id: i32,
     pub payload_hash: PayloadHash,
+    /// Whether it is one of the engine's own.
+    pub is_control: bool,
 }
+
+/// What was done with a command of this aggregate.
+pub(super) type ParkedRecord = (String, ParkedCommand);
 
 /// An event.
 pub(super) struct EventRecord<E> {
@@ -67,6 +72,7 @@ pub(super) fn command<A: Aggregate>(
         appended_at: record.timestamp,
         schema_id: decoded.schema_id.0,
         payload_hash: payload_hash(&value[decoded.payload], decoded.head.expected_version),
+        is_control: matches!(decoded.data, Data::Engine(_)),
     });
     Ok(command)
 }
@@ -107,6 +113,17 @@ pub(super) fn dead_letter<A: Aggregate>(
         Some(value) => understood(codecs.dead_letters.decode(value)),
         None => Ok(Err("it has no value".to_owned())),
     }
+}
+
+pub(super) fn parked<A: Aggregate>(
+    codecs: &Codecs<A>,
+    record: &Record,
+) -> Result<Result<ParkedRecord, String>, VerifyError> {
+    let (key, value) = match key_and_value(record) {
+        Ok(both) => both,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    Ok(understood(codecs.parked.decode(value))?.map(|parked| (key.to_owned(), parked)))
 }
 
 /// How records of one topic are understood.

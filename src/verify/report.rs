@@ -209,6 +209,8 @@ pub struct AggregateCounts {
     pub dead_letters: u64,
     /// Commands not judged yet.
     pub pending: u64,
+    /// Commands of parked aggregates, which wait to be judged.
+    pub parked: u64,
     /// Commands whose outcome retention has deleted, or that may repeat one whose outcome it has: nothing
     /// can be said of them.
     pub beyond_retention: u64,

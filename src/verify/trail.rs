@@ -37,11 +37,19 @@ impl Trail {
         offset < self.next_command()
     }
 
+    /// The first command offset that no outcome was come across of, nor of any after it, when the record is
+    /// taken up.
+    pub fn next_after(&self, of: &Outcomes) -> Offset {
+        self.last_command.map_or(of.first_offset, |last| last.next().max(of.first_offset))
+    }
+
     /// One more record, before its entries.
     pub fn record(&mut self, offset: Offset, outcomes: &Outcomes, findings: &mut Findings) {
         let mut disagrees = |what| findings.add(Rule::Agreement, Place::record(&self.place, offset, None), what);
         let Outcomes { first_offset, next_offset, sequence, entries } = outcomes;
-        if entries.is_empty() || first_offset >= next_offset {
+        // Only those that were parked before are answered without another command.
+        let covers = entries.iter().any(|entry| entry.offset >= *first_offset);
+        if entries.is_empty() || first_offset > next_offset || (covers && first_offset == next_offset) {
             disagrees(format!("{} outcomes for commands {first_offset} to {next_offset}", entries.len()));
         }
         if let Some((last_next, last_sequence)) = self.last_record {
@@ -65,26 +73,26 @@ impl Trail {
         self.last_record = Some((*next_offset, *sequence));
     }
 
-    /// One more entry of the record at `offset`. False if its command has an outcome already, to which
-    /// nothing more is to be compared.
+    /// One more entry of the record at `offset`; one that was `parked` stands anywhere behind its command.
+    /// False if its command has an outcome already, to which nothing more is to be compared.
     pub fn entry(
         &mut self,
-        offset: Offset,
-        of: &Outcomes,
+        (offset, of): (Offset, &Outcomes),
         entry: &OutcomeEntry,
+        parked: bool,
         counts: &mut AggregateCounts,
         findings: &mut Findings,
     ) -> bool {
         let place = || Place::record(&self.place, offset, Some(&entry.aggregate_id));
         let named = format!("the outcome of command {} (offset {})", entry.command_id, entry.offset);
-        if self.last_command.is_some_and(|last| entry.offset <= last) {
+        if !parked && self.last_command.is_some_and(|last| entry.offset <= last) {
             let what = format!("{named} comes again: it was judged twice");
             findings.add(Rule::Outcomes, place(), what);
             return false;
         }
-        self.last_command = Some(entry.offset);
+        self.last_command = self.last_command.max(Some(entry.offset));
         let mut disagrees = |what: String| findings.add(Rule::Agreement, place(), format!("{named} {what}"));
-        if entry.offset < of.first_offset || entry.offset >= of.next_offset {
+        if !parked && (entry.offset < of.first_offset || entry.offset >= of.next_offset) {
             disagrees(format!("stands in a record for offsets {} to {}", of.first_offset, of.next_offset));
         }
         let is_copy = is_about_copy(&entry.outcome);

@@ -11,7 +11,7 @@ use headwater::schema::Data;
 use headwater::topology::partition_of;
 use uuid::Uuid;
 
-use crate::tally::{Add, Command, Pass, UNLUCKY};
+use crate::tally::{Add, Command, Pass};
 use crate::world::{World, head, small};
 
 fn add(amount: i64) -> Command {
@@ -176,23 +176,6 @@ fn a_reply_to_nowhere_is_ignored() {
         assert!(matches!(world.outcomes(head.id)[..], [(Outcome::Accepted(_), false)]));
         assert!(world.replies(head.id).is_empty());
     }
-}
-
-#[test]
-fn a_panic_stops_its_partition_in_front_of_the_command_and_no_other() {
-    let world = World::new(3, small());
-    let other = (0..100).map(|it| format!("o{it}")).find(|id| partition_of(id.as_bytes(), 3) != partition_of(b"t1", 3));
-    let other = other.expect("some id is elsewhere");
-    let before = world.send_one("t1", add(1));
-    let unlucky = world.send_one("t1", add(UNLUCKY));
-    let after = world.send_one("t1", add(1));
-    let elsewhere = world.send_one(&other, add(1));
-    world.run_until(|_| !world.replies(elsewhere.id).is_empty());
-    let state = world.run_until(|state| matches!(state, PartitionState::Stopped(_)));
-    let PartitionState::Stopped(reason) = state else { unreachable!("it was picked") };
-    assert!(reason.contains("unlucky") && reason.contains("t1") && reason.contains("offset 1"), "{reason}");
-    assert_eq!(world.replies(before.id).len(), 1);
-    assert!(world.replies(unlucky.id).is_empty() && world.replies(after.id).is_empty());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash_schedules;
 mod model;
+mod parking;
 mod recovery;
 mod tally;
 mod world;

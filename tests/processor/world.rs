@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater::aggregate::processor::{self, ProcessorParts, ProcessorSettings};
 use headwater::aggregate::{Codecs, HandOffTargets};
 use headwater::clock::{self, Clock};
-use headwater::command::{CommandHead, DeadLetter, Outcome, ReplyTo};
+use headwater::command::{CommandHead, Control, DeadLetter, Outcome, ParkedQueues, ReplyTo};
 use headwater::lane::{Lanes, PartitionState};
 use headwater::log::embedded::EmbeddedLog;
 use headwater::log::{Isolation, Log, Outgoing};
@@ -112,7 +112,11 @@ impl World {
         let mut findings = Findings::default();
         let counts = verify::aggregate(&scope, &self.codecs, &mut findings).map_err(|error| error.to_string())?;
         match findings.violations() {
-            [] if counts.pending == 0 => Ok(()),
+            [] if counts.pending == 0
+                && counts.parked == u64::try_from(self.parked().size().commands).expect("small") =>
+            {
+                Ok(())
+            }
             violations => Err(format!("{violations:#?}, {counts:?}")),
         }
     }
@@ -176,6 +180,27 @@ impl World {
         let head = head();
         self.send(&[(id.to_owned(), head.clone(), command)]);
         head
+    }
+
+    /// Sends a command of the engine's own and gives its head.
+    pub fn send_control(&self, id: &str, control: &Control) -> CommandHead {
+        let head = head();
+        let value = self.codecs.commands.encode(&head, Data::Engine(control)).expect("encodes");
+        self.write(self.command_record(id, value));
+        head
+    }
+
+    /// What the parked topic says to wait.
+    pub fn parked(&self) -> ParkedQueues {
+        let mut queues = ParkedQueues::default();
+        for number in 0..self.topology.partitions {
+            for record in model::read_all(&*self.log, self.codecs.topics.parked.partition(Partition(number))) {
+                let id = String::from_utf8(record.key.expect("a key").to_vec()).expect("text");
+                let parked = self.codecs.parked.decode(&record.value.expect("a value")).expect("a parked command");
+                queues.fold(&id, parked, record.offset);
+            }
+        }
+        queues
     }
 
     /// Runs without faults until all is judged.

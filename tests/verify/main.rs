@@ -2,8 +2,10 @@
 //! one.
 
 mod invariants;
+mod parked;
 mod story;
 #[path = "../processor/tally.rs"]
+#[expect(dead_code, reason = "nothing is parked here")]
 mod tally;
 mod views;
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use headwater::aggregate::Codecs;
 use headwater::clock::{Clock, Timestamp};
 use headwater::command::{
-    Accepted, CommandHead, DeadLetter, DeadLetterCode, Failure, Outcome, OutcomeEntry, Outcomes, Refused, payload_hash,
+    Accepted, CommandHead, Control, DeadLetter, DeadLetterCode, Failure, Outcome, OutcomeEntry, Outcomes,
+    ParkedCommand, Refused, payload_hash,
 };
 use headwater::event::{Checkpoint, EventHead, SnapshotControl, SnapshotHead};
 use headwater::log::embedded::EmbeddedLog;
@@ -47,6 +48,8 @@ pub struct Sent {
     pub id: String,
     pub head: CommandHead,
     pub command: Option<Command>,
+    /// What stands in the place of a command, if it is one of the engine's.
+    pub control: Option<Control>,
 }
 
 /// A snapshot, or a checkpoint.
@@ -64,6 +67,7 @@ pub struct Story {
     pub outcomes: Vec<Outcomes>,
     pub snapshots: Vec<Snapshot>,
     pub dead_letters: Vec<DeadLetter>,
+    pub parked: Vec<(String, ParkedCommand)>,
     /// The next command to judge.
     pub committed: i64,
 }
@@ -111,7 +115,10 @@ impl World {
         }
     }
 
-    fn encode(&self, sent: &Sent) -> Bytes {
+    pub fn encode(&self, sent: &Sent) -> Bytes {
+        if let Some(control) = &sent.control {
+            return self.codecs.commands.encode(&sent.head, Data::Engine(control)).expect("encodes");
+        }
         let Some(command) = &sent.command else { return Bytes::from_static(b"nonsense") };
         self.codecs.commands.encode(&sent.head, Data::User(command)).expect("encodes")
     }
@@ -139,6 +146,9 @@ impl World {
         for letter in &story.dead_letters {
             let value = codecs.dead_letters.encode(letter).expect("encodes");
             self.send(&self.topology.dead_letters(), None, value);
+        }
+        for (id, parked) in &story.parked {
+            self.send(&topics.parked, Some(id.as_bytes()), codecs.parked.encode(parked).expect("encodes"));
         }
         let place = topics.commands.partition(Partition(0));
         let committed = CommittedOffset { offset: Offset(story.committed), metadata: String::new() };
@@ -212,7 +222,7 @@ pub fn sent(number: u128, id: String, command: Command) -> Sent {
         correlation_id: Uuid::from_u128(number),
         reply_to: None,
     };
-    Sent { id, head, command: Some(command) }
+    Sent { id, head, command: Some(command), control: None }
 }
 
 pub fn add(amount: i64) -> Command {
@@ -301,5 +311,6 @@ pub fn healthy(world: &World) -> Story {
         snapshot(b(), 1, 2, 7),
         Snapshot { key: Checkpoint::KEY.to_vec(), head, data: Err(checkpoint) },
     ];
-    Story { commands, events, outcomes, snapshots, dead_letters: vec![world.letter_about(6)], committed: 10 }
+    let dead_letters = vec![world.letter_about(6)];
+    Story { commands, events, outcomes, snapshots, dead_letters, parked: Vec::new(), committed: 10 }
 }

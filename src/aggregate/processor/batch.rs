@@ -9,7 +9,9 @@ use super::partition::{Instance, Owned};
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
-use crate::command::{CommandIndex, CommandKey, Outcome, OutcomeEntry, Outcomes};
+use crate::command::{
+    CommandIndex, CommandKey, Outcome, OutcomeEntry, Outcomes, ParkedQueue, ParkedSize, WaitingCommand,
+};
 use crate::lane::{self, Share};
 use crate::position::{Offset, Sequence};
 use crate::schema::SchemaError;
@@ -21,6 +23,10 @@ const OUTCOMES_RECORD_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct Changes<A> {
     pub instances: HashMap<Arc<str>, Instance<A>>,
+    /// The queues of parked aggregates that changed; an empty one releases its aggregate.
+    pub parked: HashMap<Arc<str>, ParkedQueue>,
+    /// How much waits after this batch.
+    pub parked_size: ParkedSize,
     pub outcomes: Vec<OutcomeEntry>,
     /// The type names of their commands.
     pub names: Vec<&'static str>,
@@ -39,12 +45,14 @@ pub(super) struct Changes<A> {
 impl<A: Aggregate> Changes<A> {
     /// Nothing yet, on top of a partition and of the share that commits at the moment.
     pub fn new(owned: &Owned<A>, committing: Option<&Share<Self>>) -> Self {
-        let (first_offset, sequence, time) = committing.map_or_else(
-            || (owned.commands_offset, owned.sequence, owned.time),
-            |share| (share.next_offset, share.changes.sequence, share.changes.time),
+        let (first_offset, sequence, time, parked_size) = committing.map_or_else(
+            || (owned.commands_offset, owned.sequence, owned.time, owned.parked_size),
+            |share| (share.next_offset, share.changes.sequence, share.changes.time, share.changes.parked_size),
         );
         Self {
             instances: HashMap::new(),
+            parked: HashMap::new(),
+            parked_size,
             outcomes: Vec::new(),
             names: Vec::new(),
             traced: Vec::new(),
@@ -91,7 +99,7 @@ pub(super) fn write_outcomes<A: Aggregate>(
     share: &mut Share<Changes<A>>,
     codecs: &Codecs<A>,
 ) -> Result<(), SchemaError> {
-    let mut from = 0;
+    let (mut from, mut first_offset) = (0, share.changes.first_offset);
     while from < share.changes.outcomes.len() {
         let outcomes = &mut share.changes.outcomes;
         let mut bytes = 0;
@@ -105,10 +113,11 @@ pub(super) fn write_outcomes<A: Aggregate>(
             .max(1);
         let last = from + count == outcomes.len();
         let entries: Vec<_> = outcomes.drain(from..from + count).collect();
-        let next_offset =
-            if last { share.next_offset } else { entries.last().map_or(share.next_offset, |it| it.offset.next()) };
-        let first_offset = if from == 0 { share.changes.first_offset } else { entries[0].offset };
+        // A command that was parked stands further back than those around it.
+        let reached = entries.iter().map(|it| it.offset.next()).fold(first_offset, Offset::max);
+        let next_offset = if last { share.next_offset } else { reached };
         let record = Outcomes { first_offset, next_offset, sequence: share.changes.sequence, entries };
+        first_offset = next_offset;
         let value = codecs.outcomes.encode(&record)?;
         share.changes.outcomes.splice(from..from, record.entries);
         from += count;
@@ -128,17 +137,11 @@ fn size_of_entry(entry: &OutcomeEntry) -> usize {
 }
 
 impl<A: Aggregate> Owned<A> {
-    /// Takes over what a committed batch did. The offsets are one past what it delivered.
+    /// Takes over what a committed batch did.
     ///
     /// Outcomes are forgotten by the earlier of the last command's append time and the wall clock: a leap of
     /// the broker's clock would else forget them all, and then refuse every command as too old.
-    pub fn fold(
-        &mut self,
-        share: Share<Changes<A>>,
-        events_offset: Option<Offset>,
-        outcomes_offset: Option<Offset>,
-        now: Timestamp,
-    ) {
+    pub fn fold(&mut self, share: Share<Changes<A>>, ends: &Ends, now: Timestamp) {
         let changes = share.changes;
         self.is_dirty |= share.next_offset > self.commands_offset;
         self.events_since_checkpoint += u64::try_from(changes.sequence.0 - self.sequence.0).unwrap_or(0);
@@ -152,10 +155,22 @@ impl<A: Aggregate> Owned<A> {
         for entry in changes.outcomes {
             self.memory.remember(entry, self.outcomes_offset);
         }
-        self.events_offset = events_offset.unwrap_or(self.events_offset);
-        self.outcomes_offset = outcomes_offset.unwrap_or(self.outcomes_offset);
+        for (id, queue) in changes.parked {
+            self.parked.replace(id, queue);
+        }
+        self.parked_size = changes.parked_size;
+        self.events_offset = ends.events.unwrap_or(self.events_offset);
+        self.outcomes_offset = ends.outcomes.unwrap_or(self.outcomes_offset);
+        self.parked_offset = ends.parked.unwrap_or(self.parked_offset);
         self.memory.forget(changes.appended_at.min(now));
     }
+}
+
+/// One past what a committed batch delivered to each topic, if anything.
+pub(super) struct Ends {
+    pub events: Option<Offset>,
+    pub outcomes: Option<Offset>,
+    pub parked: Option<Offset>,
 }
 
 /// What a decision is made against.
@@ -184,6 +199,52 @@ impl<A: Aggregate> Overlay<'_, A> {
             changed.insert(key, instance);
         }
         changed.get_mut(id).expect("it was just inserted if it was missing")
+    }
+
+    /// The commands of a parked aggregate; `None` if it is not parked.
+    pub fn queue(&self, id: &str) -> Option<&ParkedQueue> {
+        let changes = &self.share.changes;
+        // Almost always none is: this is asked for every command.
+        if changes.parked_size.commands == 0 {
+            return None;
+        }
+        let queue = changes
+            .parked
+            .get(id)
+            .or_else(|| self.committing.and_then(|share| share.changes.parked.get(id)))
+            .or_else(|| self.state.parked.get(id));
+        queue.filter(|queue| !queue.is_empty())
+    }
+
+    /// One more command waits; `reason` if it cannot be judged itself.
+    pub fn park(&mut self, id: &str, command: WaitingCommand, reason: Option<&str>) {
+        let (bytes, queue) = (command.bytes(), self.queue_mut(id));
+        let is_first = queue.is_empty();
+        queue.push(Arc::new(command), reason);
+        let size = &mut self.share.changes.parked_size;
+        size.aggregates += usize::from(is_first);
+        size.commands += 1;
+        size.bytes += bytes;
+    }
+
+    /// The first command of a parked aggregate waits no longer.
+    pub fn unpark_first(&mut self, id: &str) {
+        let queue = self.queue_mut(id);
+        let Some(command) = queue.pop() else { return };
+        let is_last = queue.is_empty();
+        let size = &mut self.share.changes.parked_size;
+        size.aggregates -= usize::from(is_last);
+        size.commands -= 1;
+        size.bytes -= command.bytes();
+    }
+
+    /// A queue to change in this batch: a copy of what it was before.
+    pub fn queue_mut(&mut self, id: &str) -> &mut ParkedQueue {
+        if !self.share.changes.parked.contains_key(id) {
+            let queue = self.queue(id).cloned().unwrap_or_default();
+            self.share.changes.parked.insert(Arc::from(id), queue);
+        }
+        self.share.changes.parked.get_mut(id).expect("it was just inserted if it was missing")
     }
 
     /// The first outcome of a command.

@@ -17,14 +17,16 @@ use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
 use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
 use crate::lane::Share;
-use crate::position::{Offset, Version};
+use crate::position::Version;
 use crate::schema::{Data, SchemaError};
 
 /// Whether a partition's next batch is to carry a slice of a checkpoint.
 pub(super) fn is_due<A: Aggregate>(owned: &Owned<A>, settings: &ProcessorSettings, now: Timestamp) -> bool {
     let by_count = owned.events_since_checkpoint >= settings.checkpoint_events;
     let by_time = now.since(owned.checkpoint_at) >= Duration::from_secs(settings.checkpoint_seconds);
-    owned.checkpointing.is_some() || (owned.is_dirty && (by_count || by_time))
+    // What cannot be folded cannot be covered by a snapshot.
+    let is_foldable = owned.unfoldable.is_empty();
+    owned.checkpointing.is_some() || (owned.is_dirty && is_foldable && (by_count || by_time))
 }
 
 /// Adds the next slice to a share: snapshots up to `slice_bytes`, and after the last of them the promise.
@@ -73,9 +75,9 @@ fn begin<A: Aggregate>(owned: &mut Owned<A>) -> Checkpointing {
         partition_time: owned.time,
         commands_offset: owned.commands_offset,
         outcomes_offset: owned.memory.first_record(owned.outcomes_offset),
-        parked_offset: Offset::ZERO,
+        parked_offset: owned.parked.first_record(owned.parked_offset),
         forgotten: owned.memory.forgotten(),
-        parked: Vec::new(),
+        parked: owned.parked.iter().map(|(id, _)| id.to_string()).collect(),
     };
     Checkpointing { promise, remaining: owned.changed.drain().collect() }
 }

@@ -1,6 +1,6 @@
 //! The work of a lane on a commands topic.
 
-use super::batch::{self, Changes, Overlay};
+use super::batch::{self, Changes, Ends, Overlay};
 use super::checkpoint;
 use super::error::PartitionError;
 use super::judge::Judge;
@@ -9,7 +9,7 @@ use super::partition::Owned;
 use super::restore::Restore;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
-use crate::lane::{Committed, Moments, Processor, Progress, Share, Step, Tools, Verdict};
+use crate::lane::{Committed, Moments, Processor, Progress, Share, Step, Tools, Treatment, Verdict};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 
@@ -57,10 +57,10 @@ impl<A: Aggregate> Processor for Judge<A> {
         &self,
         overlay: &mut Overlay<'_, A>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<Verdict, PartitionError> {
-        self.judge(overlay, record, rejected, now)
+        self.judge(overlay, record, treatment, now)
     }
 
     fn give_up(
@@ -102,8 +102,9 @@ impl<A: Aggregate> Processor for Judge<A> {
             checkpoint::committed(state, &slice, now);
         }
         let end = |topic: &Topic| written.get(&topic.partition(share.partition)).copied();
-        let (events, outcomes) = (end(&self.codecs.topics.events), end(&self.codecs.topics.outcomes));
-        state.fold(share, events, outcomes, now);
+        let topics = &self.codecs.topics;
+        let ends = Ends { events: end(&topics.events), outcomes: end(&topics.outcomes), parked: end(&topics.parked) };
+        state.fold(share, &ends, now);
     }
 
     fn dropped(&self, state: &mut Owned<A>, changes: Changes<A>) {

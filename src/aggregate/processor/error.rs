@@ -95,10 +95,7 @@ pub(super) enum PartitionError {
         low: Offset,
     },
     /// User code panicked.
-    #[error(
-        "{partition}: judging command {command_id} of aggregate {id:?} at offset {offset} panicked: {message}; \
-         nothing of it was written; repair the aggregate's code and start again"
-    )]
+    #[error("{partition}: judging command {command_id} of aggregate {id:?} at offset {offset} panicked: {message}")]
     Panicked {
         /// The commands partition.
         partition: TopicPartition,
@@ -110,6 +107,37 @@ pub(super) enum PartitionError {
         command_id: uuid::Uuid,
         /// The panic's message.
         message: String,
+    },
+    /// Too much is parked already.
+    #[error(
+        "{partition}: the command of aggregate {id:?} at offset {offset} is to be parked ({reason}), and {size} are \
+         parked in this partition already, which is the most: repair the aggregate's code and start again, or raise \
+         processor.parked_bytes; `parked ls` shows them"
+    )]
+    ParkedFull {
+        /// The commands partition.
+        partition: TopicPartition,
+        /// The command's offset.
+        offset: Offset,
+        /// The aggregate.
+        id: String,
+        /// Why it is to be parked.
+        reason: String,
+        /// What is parked.
+        size: String,
+    },
+    /// A parked command has an outcome.
+    #[error(
+        "{partition}: command {command_id} of aggregate {id:?} has an outcome and is still parked: a transaction was \
+         torn; it will not be judged again; run `verify`"
+    )]
+    TornParked {
+        /// The parked partition.
+        partition: TopicPartition,
+        /// The aggregate.
+        id: String,
+        /// The command.
+        command_id: uuid::Uuid,
     },
     /// A record that the engine makes does not fit its schema.
     #[error("{partition}: offset {offset}: {source}")]
@@ -132,5 +160,10 @@ impl From<LogError> for PartitionError {
 impl StopReason for PartitionError {
     fn is_temporary(&self) -> bool {
         matches!(self, Self::Stalled(StallError::Log(error)) if error.is_temporary())
+    }
+
+    /// A panic, or a value that does not fit its schema: the aggregate's code is at fault.
+    fn is_poison(&self) -> bool {
+        matches!(self, Self::Panicked { .. } | Self::Encoding { source: SchemaError::Unwritable { .. }, .. })
     }
 }

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `commands` | the work of a lane on a commands topic, put together from the others |
-//! | `judge` | one command: understood, in place, seen before, in time, decided |
+//! | `judge` | one command: understood, in place, seen before, in time, decided; or parked |
 //! | `batch` | what a batch changes in a partition: the overlay |
 //! | `partition` | the committed state of one partition |
 //! | `checkpoint` | snapshots and the promise that covers them |

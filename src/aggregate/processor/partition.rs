@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
-use crate::command::Deduplication;
+use crate::command::{Deduplication, ParkedQueues, ParkedSize};
 use crate::event::Checkpoint;
 use crate::position::{Offset, Partition, Sequence, Version};
 
@@ -42,6 +42,11 @@ pub(super) struct Owned<A> {
     pub partition: Partition,
     pub instances: HashMap<Arc<str>, Instance<A>>,
     pub memory: Deduplication,
+    /// The commands of parked aggregates.
+    pub parked: ParkedQueues,
+    pub parked_size: ParkedSize,
+    /// Aggregates whose events cannot be folded, with the reason: they are parked by their next command.
+    pub unfoldable: HashMap<Arc<str>, Arc<str>>,
     /// The sequence of the partition's last event.
     pub sequence: Sequence,
     /// The partition's time: the highest of its commands' times.
@@ -52,6 +57,8 @@ pub(super) struct Owned<A> {
     pub events_offset: Offset,
     /// One past the last outcomes record.
     pub outcomes_offset: Offset,
+    /// One past the last record about a parked command.
+    pub parked_offset: Offset,
     /// Aggregates changed since the last checkpoint began.
     pub changed: HashSet<Arc<str>>,
     /// The checkpoint that is being written.
@@ -69,17 +76,26 @@ impl<A: Aggregate> Owned<A> {
             partition,
             instances: HashMap::new(),
             memory,
+            parked: ParkedQueues::default(),
+            parked_size: ParkedSize::default(),
+            unfoldable: HashMap::new(),
             sequence: Sequence::NONE,
             time: Timestamp::MIN,
             commands_offset: Offset::ZERO,
             events_offset: Offset::ZERO,
             outcomes_offset: Offset::ZERO,
+            parked_offset: Offset::ZERO,
             changed: HashSet::new(),
             checkpointing: None,
             events_since_checkpoint: 0,
             is_dirty: false,
             checkpoint_at: Timestamp::MIN,
         }
+    }
+
+    /// Why an aggregate's events cannot be folded.
+    pub fn unfoldable(&self, id: &str) -> Option<&str> {
+        if self.unfoldable.is_empty() { None } else { self.unfoldable.get(id).map(AsRef::as_ref) }
     }
 
     pub fn instance(&self, id: &str) -> Option<&Instance<A>> {

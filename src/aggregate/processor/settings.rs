@@ -30,6 +30,10 @@ pub struct ProcessorSettings {
     pub record_bytes: usize,
     /// How long a restore may stand still before it fails.
     pub stall_seconds: u64,
+    /// How often a command is judged whose judgement panics, before its aggregate is parked.
+    pub attempts: u32,
+    /// The most bytes of parked commands that a partition holds; it stops when there are more.
+    pub parked_bytes: usize,
     /// After how long a schema id that the registry does not know makes a dead letter.
     pub unknown_schema_seconds: u64,
     /// Commands that take longer from being appended to being committed are logged; zero logs none. The
@@ -51,6 +55,8 @@ impl Default for ProcessorSettings {
             checkpoint_seconds: 300,
             record_bytes: 1_000_000,
             stall_seconds: 180,
+            attempts: 3,
+            parked_bytes: 16 * 1024 * 1024,
             unknown_schema_seconds: 600,
             slow_command: Duration::ZERO,
         }
@@ -82,6 +88,7 @@ impl ProcessorSettings {
             batch_bytes: self.batch_bytes,
             writers: self.writers,
             stall: Duration::from_secs(self.stall_seconds),
+            attempts: self.attempts,
             unknown_schema: Duration::from_secs(self.unknown_schema_seconds),
         }
     }

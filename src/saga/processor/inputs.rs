@@ -9,7 +9,7 @@ use super::partition::Entry;
 use super::{Overlay, Runner};
 use crate::clock::Timestamp;
 use crate::command::{DeadLetter, DeadLetterCode, EventInput, InboxData, InboxInput, OutcomeInput};
-use crate::lane::Verdict;
+use crate::lane::{Treatment, Verdict};
 use crate::log::Record;
 use crate::projection::ReadError;
 use crate::saga::{Delivery, Input, Saga};
@@ -52,10 +52,10 @@ impl<S: Saga> Runner<S> {
         &self,
         overlay: &mut Overlay<'_>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<Verdict, PartitionError> {
-        if rejected {
+        if matches!(treatment, Treatment::Rejected) {
             return Err(unreadable(record, "what follows from it is larger than the log takes".to_owned()));
         }
         let time = record.timestamp.max(overlay.share.changes.time);

@@ -29,7 +29,9 @@ use super::settings::SagaSettings;
 use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::clock::Timestamp;
-use crate::lane::{self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Verdict};
+use crate::lane::{
+    self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Treatment, Verdict,
+};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
 use crate::topology::Topology;
@@ -132,10 +134,10 @@ impl<S: Saga> Processor for Runner<S> {
         &self,
         overlay: &mut Overlay<'_>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<Verdict, PartitionError> {
-        self.take_in(overlay, record, rejected, now)
+        self.take_in(overlay, record, treatment, now)
     }
 
     /// To skip an input would be to lose it.

@@ -20,7 +20,8 @@ use crate::clock::Timestamp;
 use crate::command::{EventInput, InboxData, InboxInput};
 use crate::event::Recorded;
 use crate::lane::{
-    self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Verdict, panic_message,
+    self, Committed, LaneError, Lanes, Moments, Processor, Progress, Share, Step, Tools, Treatment, Verdict,
+    panic_message,
 };
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition, Sequence};
@@ -173,10 +174,10 @@ impl<S: Saga> Processor for Router<S> {
         &self,
         overlay: &mut Overlay<'_>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         _: Timestamp,
     ) -> Result<Verdict, PartitionError> {
-        if rejected {
+        if matches!(treatment, Treatment::Rejected) {
             return Err(unreadable(record, "the log takes no inbox record of its size".to_owned()));
         }
         match self.decoder().decode(record) {

@@ -147,6 +147,28 @@ fn an_event() {
 }
 
 #[test]
+fn a_parked_command() {
+    use crate::command::{Judged, Parked, ParkedChange, ParkedCommand, Retried, Skipped};
+
+    let of = |change| record(&ParkedCommand { command_id: ID, offset: Offset(7), change });
+    let head = "H01900000-0000-7000-8000-000000000001<0e>";
+    let parked = Parked {
+        appended_at: Timestamp(1_700_000_000_000_001),
+        reason: Some("bad".to_owned()),
+        value: bytes::Bytes::from_static(b"value"),
+        traceparent: None,
+    };
+    assert_eq!(
+        of(ParkedChange::Parked(parked)),
+        format!("{head}<00><82><80><f2><81><83><89><85><06><02><06>bad<0a>value<00>")
+    );
+    let by = Offset(9);
+    assert_eq!(of(ParkedChange::Retried(Retried { by, reason: "bad".to_owned() })), format!("{head}<02><12><06>bad"));
+    assert_eq!(of(ParkedChange::Judged(Judged { by })), format!("{head}<04><12>"));
+    assert_eq!(of(ParkedChange::Skipped(Skipped { by })), format!("{head}<06><12>"));
+}
+
+#[test]
 fn a_checkpoint() {
     let head = SnapshotHead { version: Version(0), partition: Partition(3), sequence: Sequence(1042), state: 1 };
     let checkpoint = SnapshotControl::Checkpoint(Checkpoint {

@@ -29,7 +29,7 @@ impl<A: Aggregate> Judge<A> {
     pub(super) fn carry_out(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         decision: Decision<A::Event>,
         version: Version,
         now: Timestamp,
@@ -67,7 +67,7 @@ impl<A: Aggregate> Judge<A> {
     fn encode(
         &self,
         overlay: &Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         decision: Decision<A::Event>,
         version: Version,
         now: Timestamp,
@@ -122,7 +122,7 @@ impl<A: Aggregate> Judge<A> {
 
     fn encode_hand_off(
         &self,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         hand_off: &HandOff,
         index: usize,
         now: Timestamp,
@@ -149,7 +149,7 @@ impl<A: Aggregate> Judge<A> {
     fn fold(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         events: &[(A::Event, Bytes)],
         version: Version,
     ) -> Result<Result<(), String>, PartitionError> {
@@ -184,7 +184,7 @@ impl<A: Aggregate> Judge<A> {
     fn fold_measured(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         folding: impl FnOnce(&mut A) -> Result<(), PartitionError>,
         events: usize,
     ) -> Result<Result<(), String>, PartitionError> {

@@ -4,6 +4,7 @@
 //! Pure but for the wall clock that is handed in: it reads the overlay and writes to the share.
 
 mod consequences;
+mod parking;
 mod reading;
 
 use std::any::Any;
@@ -20,14 +21,15 @@ use crate::aggregate::codecs::{Codecs, HandOffTargets};
 use crate::aggregate::{Aggregate, Context, Refusal};
 use crate::clock::Timestamp;
 use crate::command::{
-    CommandHead, CommandKey, DeadLetterCode, Failure, InboxData, InboxInput, Outcome, OutcomeEntry, OutcomeInput,
-    Refused, Reply, ReplyTo,
+    CommandHead, CommandKey, Control, DeadLetterCode, Failure, InboxData, InboxInput, Outcome, OutcomeEntry,
+    OutcomeInput, Refused, Reply, ReplyTo,
 };
-use crate::lane::{Verdict, panic_message};
+use crate::lane::{Treatment, Verdict, panic_message};
 use crate::log::{Record, Topic};
 use crate::position::{Partition, Version};
-use crate::schema::SchemaError;
+use crate::schema::{Data, SchemaError};
 use crate::topology::Topology;
+use parking::Cause;
 pub(super) use reading::Received;
 use reading::Unread;
 
@@ -44,19 +46,20 @@ pub(super) struct Judge<A: Aggregate> {
 }
 
 impl<A: Aggregate> Judge<A> {
-    /// Judges one record. `now` is the wall clock, for the commands that are handed on. One `rejected` by
-    /// the log, however small its batch was made, fails as too large unless it was judged before.
+    /// Judges one record. `now` is the wall clock, for the commands that are handed on. One rejected by the
+    /// log, however small its batch was made, fails as too large unless it was judged before; poison parks
+    /// its aggregate.
     pub fn judge(
         &self,
         overlay: &mut Overlay<'_, A>,
         record: &Record,
-        rejected: bool,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<Verdict, PartitionError> {
         let time = record.timestamp.max(overlay.share.changes.time);
         match self.read(record, time) {
-            Ok(mut received) => {
-                self.answer(overlay, &mut received, rejected, now)?;
+            Ok((received, data)) => {
+                self.answer(overlay, &received, data, treatment, now)?;
                 overlay.share.changes.traced.extend(received.traced);
             }
             Err(Unread::Wait { reason, unknown }) => return Ok(Verdict::Wait { reason, unknown }),
@@ -85,39 +88,38 @@ impl<A: Aggregate> Judge<A> {
     fn answer(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &mut Received<'_, A::Command>,
-        rejected: bool,
+        received: &Received<'_>,
+        data: Data<A::Command, Control>,
+        treatment: Treatment<'_>,
         now: Timestamp,
     ) -> Result<(), PartitionError> {
         let key = CommandKey::new(received.id, received.head.id);
         if let Some(first) = overlay.remembered(&key) {
             if first.conflicts_with(received.schema_id.0, received.payload_hash) {
-                let message = format!(
-                    "command {} of {} {:?} came before with another payload; use a new id for a new command",
-                    received.head.id,
-                    A::NAME,
-                    received.id
-                );
-                return self.record_copy(overlay, received, Outcome::failed(Failure::Conflict, message));
+                return self.conflict(overlay, received);
             }
             self.counters.repeated.increment(1);
             let reply = received.reply(first.outcome.clone());
             return self.reply(overlay, received.record, &received.head, &reply);
         }
+        if let Some(first) = overlay.queue(received.id).and_then(|queue| queue.get(received.head.id)) {
+            return self.repeat_of_parked(&first.clone(), overlay, received);
+        }
         if let Err((failure, message)) = overlay.state.memory.admits(received.head.issued_at, received.record.timestamp)
         {
             return self.record_copy(overlay, received, Outcome::failed(failure, message));
         }
-        if rejected {
+        if matches!(treatment, Treatment::Rejected) {
             let message = "what follows from it is larger than the log takes".to_owned();
             return self.record(overlay, received, Outcome::failed(Failure::TooLarge, message), false);
         }
-        let Some(command) = received.data.take() else {
-            let message = format!("no command of {} {:?} is parked", A::NAME, received.id);
-            let version = overlay.instance(received.id).map_or(Version::NONE, |instance| instance.version);
-            let refused = self.refused(version, "nothing_parked", message, None);
-            return self.record(overlay, received, refused, false);
+        let command = match data {
+            Data::User(command) => command,
+            Data::Engine(control) => return self.release(overlay, received, &control, now),
         };
+        if let Some(cause) = Cause::of(overlay, received.id, treatment) {
+            return self.park(overlay, received, &cause);
+        }
         let outcome = self.decide(overlay, received, command, now)?;
         self.record(overlay, received, outcome, false)
     }
@@ -125,7 +127,7 @@ impl<A: Aggregate> Judge<A> {
     fn decide(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         command: A::Command,
         now: Timestamp,
     ) -> Result<Outcome, PartitionError> {
@@ -158,10 +160,20 @@ impl<A: Aggregate> Judge<A> {
         Outcome::Refused(Refused { code: code.to_owned(), message, version, data })
     }
 
+    fn conflict(&self, overlay: &mut Overlay<'_, A>, received: &Received<'_>) -> Result<(), PartitionError> {
+        let message = format!(
+            "command {} of {} {:?} came before with another payload; use a new id for a new command",
+            received.head.id,
+            A::NAME,
+            received.id
+        );
+        self.record_copy(overlay, received, Outcome::failed(Failure::Conflict, message))
+    }
+
     fn record_copy(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         outcome: Outcome,
     ) -> Result<(), PartitionError> {
         self.record(overlay, received, outcome, true)
@@ -171,7 +183,7 @@ impl<A: Aggregate> Judge<A> {
     fn record(
         &self,
         overlay: &mut Overlay<'_, A>,
-        received: &Received<'_, A::Command>,
+        received: &Received<'_>,
         outcome: Outcome,
         about_copy: bool,
     ) -> Result<(), PartitionError> {
@@ -243,7 +255,7 @@ fn encoding(record: &Record, source: SchemaError) -> PartitionError {
     PartitionError::Encoding { partition: record.topic.partition(record.partition), offset: record.offset, source }
 }
 
-fn panicked<C>(received: &Received<'_, C>, panic: &(dyn Any + Send)) -> PartitionError {
+fn panicked(received: &Received<'_>, panic: &(dyn Any + Send)) -> PartitionError {
     PartitionError::Panicked {
         partition: received.record.topic.partition(received.record.partition),
         offset: received.record.offset,

@@ -14,12 +14,11 @@ use crate::topology::partition_of;
 /// The longest id of an aggregate, in bytes: it is the key of every record about it.
 const MAX_ID_BYTES: usize = 1024;
 
-/// A command that was read, with where it came from.
-pub(in super::super) struct Received<'a, C> {
+/// A command that was read, without what it asks for, and where it came from.
+pub(in super::super) struct Received<'a> {
     pub record: &'a Record,
     pub id: &'a str,
     pub head: CommandHead,
-    pub data: Option<C>,
     pub schema_id: SchemaId,
     pub payload_hash: PayloadHash,
     pub time: Timestamp,
@@ -29,12 +28,15 @@ pub(in super::super) struct Received<'a, C> {
     pub traced: Option<Traced>,
 }
 
-impl<C> Received<'_, C> {
+impl Received<'_> {
     /// What became of it, for whoever waits.
     pub fn reply(&self, outcome: Outcome) -> Reply {
         Reply { aggregate_id: self.id.into(), command_id: self.head.id, outcome }
     }
 }
+
+/// A command, and what it asks for.
+pub(super) type Read<'a, A> = (Received<'a>, Data<<A as Aggregate>::Command, Control>);
 
 /// Why a record was not read as a command.
 pub(super) enum Unread {
@@ -43,7 +45,7 @@ pub(super) enum Unread {
 }
 
 impl<A: Aggregate> Judge<A> {
-    pub(super) fn read<'a>(&self, record: &'a Record, time: Timestamp) -> Result<Received<'a, A::Command>, Unread> {
+    pub(super) fn read<'a>(&self, record: &'a Record, time: Timestamp) -> Result<Read<'a, A>, Unread> {
         let bad = |code, message: String| Unread::Bad { code, message, head: None };
         let key = record
             .key
@@ -80,12 +82,8 @@ impl<A: Aggregate> Judge<A> {
             return Err(misplaced(DeadLetterCode::IssuedAtMismatch, message));
         }
         let payload_hash = payload_hash(&value[payload], head.expected_version);
-        let data = match data {
-            Data::User(command) => Some(command),
-            Data::Engine(Control::RetryParked(_) | Control::SkipParked(_)) => None,
-        };
         let traced = Traced::begin(A::NAME, id, head.id, name, record);
-        Ok(Received { record, id, head, data, schema_id, payload_hash, time, name, traced })
+        Ok((Received { record, id, head, schema_id, payload_hash, time, name, traced }, data))
     }
 
     /// Sends a record to the dead letters, with a failed outcome to whoever waits, as far as that can be read.

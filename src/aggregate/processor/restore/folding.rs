@@ -1,5 +1,6 @@
 //! What a restore makes of each record that it reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -11,6 +12,7 @@ use crate::aggregate::codecs::Codecs;
 use crate::aggregate::{Aggregate, EventContext};
 use crate::clock::Clock;
 use crate::event::SnapshotControl;
+use crate::lane::panic_message;
 use crate::log::{LogError, Record};
 use crate::schema::{Data, DecodeError};
 
@@ -89,7 +91,7 @@ impl<A: Aggregate> Restore<A> {
         let (key, instance) = entry(&mut self.owned.instances, id);
         self.owned.changed.insert(key.clone());
         if record.offset >= self.answered_from {
-            self.unanswered[0].insert(head.causation_id, key);
+            self.unanswered[0].insert(head.causation_id, key.clone());
             if self.unanswered[0].len() >= TORN_CHECK_COMMANDS {
                 self.unanswered = [HashMap::new(), std::mem::take(&mut self.unanswered[0])];
             }
@@ -103,10 +105,35 @@ impl<A: Aggregate> Restore<A> {
         }
         let at =
             EventContext { id, version: head.version, occurred_at: head.occurred_at, causation_id: head.causation_id };
-        instance.state.evolve(&event, &at);
+        if !self.owned.unfoldable.contains_key(id)
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| instance.state.evolve(&event, &at)))
+        {
+            let (partition, offset, message) = (partition(), record.offset, panic_message(&*panic));
+            let reason = format!("{partition}: folding version {} at offset {offset} panicked: {message}", at.version);
+            tracing::error!(aggregate = A::NAME, id, reason, "an aggregate cannot be folded: its commands are parked");
+            self.owned.unfoldable.insert(key, reason.into());
+        }
         instance.version = head.version;
         instance.sequence = head.sequence;
         instance.size_bytes += value.len();
+        Ok(())
+    }
+
+    pub(super) fn take_parked(&mut self, record: &Record, codecs: &Codecs<A>) -> Result<(), PartitionError> {
+        let unknown = |reason: String| PartitionError::UnknownEvent {
+            partition: record.topic.partition(record.partition),
+            offset: record.offset,
+            reason,
+        };
+        let id = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        let (Some(id), Some(value)) = (id, &record.value) else {
+            return Err(unknown("its key is no text, or its value is missing".to_owned()));
+        };
+        let parked = codecs.parked.decode(value).map_err(|error| match error {
+            DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
+            other => unknown(other.to_string()),
+        })?;
+        self.owned.parked.fold(id, parked, record.offset);
         Ok(())
     }
 

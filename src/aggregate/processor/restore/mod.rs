@@ -1,5 +1,5 @@
-//! Restoring a partition: snapshots, then the events after the checkpoint, then the remembered outcomes,
-//! each to the high watermark of the moment, as seen read-committed.
+//! Restoring a partition: snapshots, then the events after the checkpoint, then the remembered outcomes and
+//! the commands of parked aggregates, each to the high watermark of the moment, as seen read-committed.
 //!
 //! A cold restore starts from nothing; a warm one, after a batch that did not commit, from the state
 //! before it. It goes in steps, so that the lane can poll its group in between.
@@ -18,7 +18,7 @@ use super::partition::Owned;
 use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
-use crate::command::Deduplication;
+use crate::command::{CommandKey, Deduplication};
 use crate::event::Checkpoint;
 use crate::lane::{Progress, Step, Tools};
 use crate::log::{LogError, RangeReader, TopicPartition};
@@ -55,6 +55,7 @@ enum Stage {
     Snapshots(RangeReader),
     Events(RangeReader),
     Outcomes(RangeReader),
+    Parked(RangeReader),
 }
 
 impl<A: Aggregate> Restore<A> {
@@ -88,6 +89,7 @@ impl<A: Aggregate> Restore<A> {
             Stage::Snapshots(range) => Progress::reading("reads snapshots", range),
             Stage::Events(range) => Progress::reading("reads events", range),
             Stage::Outcomes(range) => Progress::reading("reads outcomes", range),
+            Stage::Parked(range) => Progress::reading("reads parked commands", range),
         }
     }
 
@@ -128,12 +130,23 @@ impl<A: Aggregate> Restore<A> {
             Stage::Outcomes(mut range) => {
                 let Some(records) = tools.read(&mut range)? else {
                     self.owned.outcomes_offset = range.next_offset();
-                    return Ok(Step::Done(self.finish(judge, tools)?));
+                    self.begin_parked(codecs, tools)?;
+                    return Ok(Step::More(self));
                 };
                 for record in records {
                     self.take_outcomes(&record, codecs, tools.clock)?;
                 }
                 self.stage = Stage::Outcomes(range);
+            }
+            Stage::Parked(mut range) => {
+                let Some(records) = tools.read(&mut range)? else {
+                    self.owned.parked_offset = range.next_offset();
+                    return Ok(Step::Done(self.finish(judge, tools)?));
+                };
+                for record in records {
+                    self.take_parked(&record, codecs)?;
+                }
+                self.stage = Stage::Parked(range);
             }
         }
         Ok(Step::More(self))
@@ -186,6 +199,32 @@ impl<A: Aggregate> Restore<A> {
         Ok(())
     }
 
+    fn begin_parked(&mut self, codecs: &Codecs<A>, tools: &Tools<'_>) -> Result<(), PartitionError> {
+        let parked = codecs.topics.parked.partition(self.owned.partition);
+        let wanted = match &self.checkpoint {
+            Some(checkpoint) if !self.warm => checkpoint.parked_offset,
+            _ => self.owned.parked_offset,
+        };
+        self.stage = Stage::Parked(tools.range(parked, wanted)?.0);
+        Ok(())
+    }
+
+    /// A parked command with an outcome would be judged a second time.
+    fn check_parked(&self, codecs: &Codecs<A>) -> Result<(), PartitionError> {
+        for (id, queue) in self.owned.parked.iter() {
+            for command in queue.iter() {
+                if self.owned.memory.get(&CommandKey::new(id, command.command_id)).is_some() {
+                    return Err(PartitionError::TornParked {
+                        partition: codecs.topics.parked.partition(self.owned.partition),
+                        id: id.to_string(),
+                        command_id: command.command_id,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn finish(mut self, judge: &Judge<A>, tools: &mut Tools<'_>) -> Result<Owned<A>, PartitionError> {
         let codecs = &judge.codecs;
         let outcomes = codecs.topics.outcomes.partition(self.owned.partition);
@@ -208,6 +247,8 @@ impl<A: Aggregate> Restore<A> {
                 events: self.owned.sequence,
             });
         }
+        self.check_parked(codecs)?;
+        self.owned.parked_size = self.owned.parked.size();
         let from = self.resolve_offset(&commands, tools)?;
         self.owned.commands_offset = tools.pass_markers(&commands, from)?;
         self.owned.checkpoint_at = tools.clock.now();

@@ -1,54 +1,14 @@
-//! `parked`: aggregates whose events fail, and what becomes of them.
-
-use std::sync::Arc;
+//! Aggregates whose events cannot be folded into a view.
 
 use serde::Serialize;
 
-use super::error::{CliError, CliResult, Exit};
-use super::session::{Session, blocking};
+use super::super::error::{CliError, CliResult, Exit};
+use super::super::session::{Session, blocking};
 use crate::engine::{Engine, EventRow, EventsError, scan};
 use crate::position::{Offset, Position, Version};
 use crate::projection::parking::{self, Retried};
 use crate::projection::{ParkedAggregate, ParkedError, ViewError};
 use crate::schema::json::Secrets;
-
-pub(super) const EXAMPLES: &str = "  {bin} parked ls
-  {bin} parked show account 000001 --view accounts
-  {bin} parked retry account 000001 --view accounts
-  {bin} parked skip account 000001 --view accounts";
-
-#[derive(clap::Args, Debug)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(clap::Subcommand, Debug)]
-enum What {
-    /// Every parked aggregate
-    Ls {
-        /// Only those of this view
-        #[arg(long, value_name = "NAME")]
-        view: Option<String>,
-    },
-    /// One parked aggregate, why it is parked, and its events from then on
-    Show(Named),
-    /// Folds the events that were passed over, in order, and releases the aggregate
-    Retry(Named),
-    /// The same without the event that failed; the view is partial from then on
-    Skip(Named),
-}
-
-#[derive(clap::Args, Debug)]
-struct Named {
-    /// The aggregate's type, for example account
-    aggregate: String,
-    /// The aggregate's id
-    id: String,
-    /// The view in which it is parked
-    #[arg(long, value_name = "NAME")]
-    view: String,
-}
 
 /// A parked aggregate.
 #[derive(Clone, Serialize)]
@@ -74,17 +34,11 @@ impl Row {
     }
 }
 
-pub(super) async fn run(args: Args, session: &Session) -> CliResult {
-    let engine = session.engine().await?;
-    match args.what {
-        What::Ls { view } => list(&engine, view.as_deref(), session).await,
-        What::Show(named) => show(engine, &named, session).await,
-        What::Retry(named) => release(&engine, &named, false, session).await,
-        What::Skip(named) => release(&engine, &named, true, session).await,
-    }
-}
+/// A view and the aggregate that is parked in it.
+type Named<'a> = (&'a str, &'a str, &'a str);
 
-async fn list(engine: &Engine, view: Option<&str>, session: &Session) -> CliResult {
+pub(super) async fn list(view: Option<&str>, session: &Session) -> CliResult {
+    let engine = session.engine().await?;
     if let Some(view) = view {
         session.app.find_projection(view)?;
     }
@@ -110,12 +64,13 @@ struct Shown {
     passed_over: Vec<EventRow>,
 }
 
-async fn show(engine: Arc<Engine>, named: &Named, session: &Session) -> CliResult {
-    let projection = session.app.find_projection(&named.view)?;
+pub(super) async fn show((view, aggregate, id): Named<'_>, session: &Session) -> CliResult {
+    let engine = session.engine().await?;
+    let projection = session.app.find_projection(view)?;
     let shape = projection.shape().map_err(ViewError::from)?;
     let (_, parked) = parking::list(engine.views().await?, &shape).await?;
-    let found = parked.into_iter().find(|it| it.source.aggregate == named.aggregate && it.aggregate_id == named.id);
-    let (view, aggregate, id) = (projection.name(), named.aggregate.clone(), named.id.clone());
+    let found = parked.into_iter().find(|it| it.source.aggregate == aggregate && it.aggregate_id == id);
+    let (view, aggregate, id) = (projection.name(), aggregate.to_owned(), id.to_owned());
     let parked = found.ok_or(ParkedError::NotParked { view, aggregate, id })?;
     let (of, from) = (parked.clone(), parked.first_offset);
     let passed_over = blocking(move || events(&engine, &of, from)).await??;
@@ -148,9 +103,10 @@ fn events(engine: &Engine, parked: &ParkedAggregate, from: Offset) -> CliResult<
     Ok(rows)
 }
 
-async fn release(engine: &Engine, named: &Named, skips: bool, session: &Session) -> CliResult {
-    let projection = session.app.find_projection(&named.view)?;
-    let of = (named.aggregate.as_str(), named.id.as_str());
+pub(super) async fn release((view, aggregate, id): Named<'_>, skips: bool, session: &Session) -> CliResult {
+    let engine = session.engine().await?;
+    let projection = session.app.find_projection(view)?;
+    let of = (aggregate, id);
     let retried = projection.release(engine.views().await?, &engine.worker_parts(None), of, skips).await?;
     let mut output = session.output();
     if output.json {
@@ -162,7 +118,7 @@ async fn release(engine: &Engine, named: &Named, skips: bool, session: &Session)
             None => "it is parked no longer".to_owned(),
             Some(reason) => format!("it stays parked at the next one: {reason}"),
         };
-        output.line(format!("{} {}: {folded} events folded{skipped}; {state}", named.aggregate, named.id))?;
+        output.line(format!("{aggregate} {id}: {folded} events folded{skipped}; {state}"))?;
     }
     output.flush()?;
     if retried.parked_again.is_none() { Ok(()) } else { Err(CliError::quiet(Exit::Failed)) }
