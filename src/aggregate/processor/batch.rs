@@ -158,7 +158,7 @@ impl<A: Aggregate> Owned<A> {
         for (id, queue) in changes.parked {
             self.parked.replace(id, queue);
         }
-        self.parked_size = changes.parked_size;
+        self.set_parked_size(changes.parked_size);
         self.events_offset = ends.events.unwrap_or(self.events_offset);
         self.outcomes_offset = ends.outcomes.unwrap_or(self.outcomes_offset);
         self.parked_offset = ends.parked.unwrap_or(self.parked_offset);

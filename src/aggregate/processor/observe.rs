@@ -6,12 +6,12 @@ use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use bytes::Bytes;
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 use tracing::Span;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::command::{Outcome, OutcomeEntry};
+use crate::command::{Outcome, OutcomeEntry, ParkedSize};
 use crate::lane::Moments;
 use crate::log::Record;
 use crate::trace;
@@ -55,6 +55,42 @@ impl Counters {
                 counter.increment(count);
             }
         }
+    }
+}
+
+/// How much is parked: one partition's part of the sum that the gauges show, gone from it when it is dropped.
+#[derive(Debug)]
+pub(super) struct ParkedGauge {
+    aggregates: Gauge,
+    commands: Gauge,
+    shown: ParkedSize,
+}
+
+impl ParkedGauge {
+    pub fn of(aggregate: &'static str) -> Self {
+        Self {
+            aggregates: metrics::gauge!("headwater_parked_aggregates", "aggregate" => aggregate),
+            commands: metrics::gauge!("headwater_parked_commands", "aggregate" => aggregate),
+            shown: ParkedSize::default(),
+        }
+    }
+
+    /// It is this much now.
+    pub fn show(&mut self, size: ParkedSize) {
+        if size == self.shown {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a metric; nothing is computed from it")]
+        let difference = |now: usize, before: usize| now as f64 - before as f64;
+        self.aggregates.increment(difference(size.aggregates, self.shown.aggregates));
+        self.commands.increment(difference(size.commands, self.shown.commands));
+        self.shown = size;
+    }
+}
+
+impl Drop for ParkedGauge {
+    fn drop(&mut self) {
+        self.show(ParkedSize::default());
     }
 }
 

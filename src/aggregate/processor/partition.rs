@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::observe::ParkedGauge;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::{Deduplication, ParkedQueues, ParkedSize};
@@ -45,6 +46,7 @@ pub(super) struct Owned<A> {
     /// The commands of parked aggregates.
     pub parked: ParkedQueues,
     pub parked_size: ParkedSize,
+    parked_gauge: ParkedGauge,
     /// Aggregates whose events cannot be folded, with the reason: they are parked by their next command.
     pub unfoldable: HashMap<Arc<str>, Arc<str>>,
     /// The sequence of the partition's last event.
@@ -78,6 +80,7 @@ impl<A: Aggregate> Owned<A> {
             memory,
             parked: ParkedQueues::default(),
             parked_size: ParkedSize::default(),
+            parked_gauge: ParkedGauge::of(A::NAME),
             unfoldable: HashMap::new(),
             sequence: Sequence::NONE,
             time: Timestamp::MIN,
@@ -91,6 +94,12 @@ impl<A: Aggregate> Owned<A> {
             is_dirty: false,
             checkpoint_at: Timestamp::MIN,
         }
+    }
+
+    /// So much is parked now.
+    pub fn set_parked_size(&mut self, size: ParkedSize) {
+        self.parked_size = size;
+        self.parked_gauge.show(size);
     }
 
     /// Why an aggregate's events cannot be folded.

@@ -248,7 +248,7 @@ impl<A: Aggregate> Restore<A> {
             });
         }
         self.check_parked(codecs)?;
-        self.owned.parked_size = self.owned.parked.size();
+        self.owned.set_parked_size(self.owned.parked.size());
         let from = self.resolve_offset(&commands, tools)?;
         self.owned.commands_offset = tools.pass_markers(&commands, from)?;
         self.owned.checkpoint_at = tools.clock.now();
