@@ -79,6 +79,11 @@ impl Message for Never {
 ///
 /// The folder is seen from the crate's root. `internal` before a variant keeps it from clients.
 ///
+/// A shape that changes so much that Avro's resolution cannot read the old one becomes a message of another
+/// name; the old one stays as a `retired` one, so that what was written stays readable and `schemas check`
+/// lets the change pass. The enum has no variant for it: it is upcast as it is read, by
+/// `From`, or by `TryFrom` if not every value of it makes sense: one that does not is undecodable.
+///
 /// A file holds one record of the variant's name, without a namespace; types of its own stand where they are
 /// used first. Rust types and the Avro types that they agree with:
 ///
@@ -105,22 +110,36 @@ impl Message for Never {
 ///     /// What may be asked of an account.
 ///     pub enum Command in "schemas/bank/account/commands" { DepositFunds, internal OpenAccount }
 /// }
+///
+/// messages! {
+///     /// What can happen to a jar. An earlier release wrote amounts as text.
+///     pub enum Event in "schemas/jar/events" { PutIn, retired Poured }
+/// }
+///
+/// impl From<Poured> for Event {
+///     fn from(old: Poured) -> Self {
+///         Self::PutIn(PutIn { amount: hundredths(&old.amount) })
+///     }
+/// }
 /// ```
 #[macro_export]
 macro_rules! messages {
     ($(#[$meta:meta])* $vis:vis enum $name:ident in $dir:literal { $($variants:tt)* }) => {
-        $crate::messages!(@next [$(#[$meta])* $vis enum $name in $dir] [] $($variants)*);
+        $crate::messages!(@next [$(#[$meta])* $vis enum $name in $dir] [] [] $($variants)*);
     };
-    (@next $head:tt [$($done:tt)*] $(#[$meta:meta])* internal $variant:ident $(, $($rest:tt)*)?) => {
-        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [.internal()] }] $($($rest)*)?);
+    (@next $head:tt [$($done:tt)*] [$($old:tt)*] retired $variant:ident $(, $($rest:tt)*)?) => {
+        $crate::messages!(@next $head [$($done)*] [$($old)* $variant] $($($rest)*)?);
     };
-    (@next $head:tt [$($done:tt)*] $(#[$meta:meta])* $variant:ident $(, $($rest:tt)*)?) => {
-        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [] }] $($($rest)*)?);
+    (@next $head:tt [$($done:tt)*] $old:tt $(#[$meta:meta])* internal $variant:ident $(, $($rest:tt)*)?) => {
+        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [.internal()] }] $old $($($rest)*)?);
+    };
+    (@next $head:tt [$($done:tt)*] $old:tt $(#[$meta:meta])* $variant:ident $(, $($rest:tt)*)?) => {
+        $crate::messages!(@next $head [$($done)* { [$(#[$meta])*] $variant [] }] $old $($($rest)*)?);
     };
     (@next [$(#[$meta:meta])* $vis:vis enum $name:ident in $dir:literal]
-        [$({ [$(#[$variant_meta:meta])*] $variant:ident [$($internal:tt)*] })*]) => {
+        [$({ [$(#[$variant_meta:meta])*] $variant:ident [$($internal:tt)*] })*] [$($retired:ident)*]) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
         $vis enum $name {
             $(
                 $(#[$variant_meta])*
@@ -137,18 +156,40 @@ macro_rules! messages {
             }
         )*
 
+        // Retired shapes are known only where values are read.
+        const _: () = {
+            #[derive(::serde::Deserialize)]
+            enum Stored {
+                $($variant($variant),)*
+                $($retired($retired),)*
+            }
+
+            impl<'de> ::serde::Deserialize<'de> for $name {
+                fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::core::result::Result<Self, D::Error> {
+                    let stored = <Stored as ::serde::Deserialize>::deserialize(deserializer)?;
+                    ::core::result::Result::Ok(match stored {
+                        $(Stored::$variant(message) => Self::$variant(message),)*
+                        $(
+                            Stored::$retired(message) => <Self as ::core::convert::TryFrom<$retired>>::try_from(message)
+                                .map_err(::serde::de::Error::custom)?,
+                        )*
+                    })
+                }
+            }
+        };
+
         impl $crate::schema::Message for $name {
             const SCHEMAS: &'static [$crate::schema::MessageSchema] = &[
-                $(
-                    $crate::schema::MessageSchema::new(
-                        stringify!($variant),
-                        include_str!(concat!(
-                            env!("CARGO_MANIFEST_DIR"), "/", $dir, "/", stringify!($variant), ".avsc"
-                        )),
-                    )$($internal)*,
-                )*
+                $($crate::messages!(@schema $dir $variant)$($internal)*,)*
+                $($crate::messages!(@schema $dir $retired).internal(),)*
             ];
         }
+    };
+    (@schema $dir:literal $message:ident) => {
+        $crate::schema::MessageSchema::new(
+            stringify!($message),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $dir, "/", stringify!($message), ".avsc")),
+        )
     };
 }
 

@@ -6,6 +6,7 @@ mod golden;
 mod json;
 mod malformed;
 mod secrets;
+mod upcasting;
 
 use std::sync::{Arc, LazyLock};
 
