@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z; Avro's `timestamp-micros`. RFC 3339 in text.
@@ -76,6 +76,57 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time: jiff::Timestamp = text.parse().map_err(|_| TimestampError(text.to_owned()))?;
         Ok(Self(time.as_microsecond()))
+    }
+}
+
+/// A moment in JSON: written as RFC 3339, for people; read from that, or from microseconds since 1970, as rows
+/// of views have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Timestamp);
+
+impl FromStr for Moment {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = Moment;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time as RFC 3339")
+            }
+
+            fn visit_i64<E: de::Error>(self, micros: i64) -> Result<Moment, E> {
+                Ok(Moment(Timestamp(micros)))
+            }
+
+            fn visit_u64<E: de::Error>(self, micros: u64) -> Result<Moment, E> {
+                i64::try_from(micros).map_err(E::custom).and_then(|micros| self.visit_i64(micros))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Moment, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -184,6 +235,15 @@ pub fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_number_in_a_row_and_a_text_in_an_answer() {
+        let moment: Moment = serde_json::from_str("1767225600000000").expect("microseconds");
+        let shown = serde_json::to_string(&moment).expect("text");
+        assert_eq!(shown, "\"2026-01-01T00:00:00Z\"");
+        assert_eq!(serde_json::from_str::<Moment>(&shown).expect("RFC 3339"), moment);
+        serde_json::from_str::<Moment>("\"yesterday\"").expect_err("no time");
+    }
 
     #[test]
     fn an_id_says_when_it_was_made() {

@@ -38,7 +38,9 @@
 //! | [`store`] | the databases behind the views: `PostgreSQL` and `SQLite` |
 //! | [`verify`] | the audit of the log and of the views |
 //! | [`engine`] | all of it put together without its types, as the faces see it |
-//! | [`cli`], [`App`] | the command line, and the application |
+//! | [`gateway`], [`cli`] | its faces: HTTP, and the command line |
+//! | [`App`] | the application, of which a `main` is made |
+//! | [`settings`], [`telemetry`] | what can be set, and where · metrics, logs and traces, going out |
 //! | [`journal`] | records under keys: an application part, ready made |
 //! | [`testing`] | given/when/then, the triple shuffle, faults between engine and log |
 //!

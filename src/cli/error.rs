@@ -139,8 +139,7 @@ impl From<SettingsError> for CliError {
 impl From<LogError> for CliError {
     fn from(error: LogError) -> Self {
         // A topic that is missing is mostly one that nobody has created.
-        let passes = error.is_temporary() && !matches!(error, LogError::Missing(_));
-        if passes { Self::temporary(error) } else { Self::failed(error) }
+        if error.is_away() { Self::temporary(error) } else { Self::failed(error) }
     }
 }
 

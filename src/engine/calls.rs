@@ -20,7 +20,7 @@ use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::{Answer as OutcomeAnswer, Client, ClientError, Outcome};
 use crate::position::{Partition, Position, Version};
-use crate::query::{Answer, Moment, Query, QueryError};
+use crate::query::{Answer, Query, QueryError, ViewMoment};
 use crate::schema::SchemaError;
 
 /// How long a call waits that says nothing else.
@@ -255,7 +255,7 @@ impl Calls {
     }
 
     /// Where the views of a query are now: what it was answered at an equal moment is still the answer.
-    pub async fn moment_of(&self, name: &str) -> Result<Moment, CallError> {
+    pub async fn moment_of(&self, name: &str) -> Result<ViewMoment, CallError> {
         let query = self.engine.app.find_query(name)?;
         let views = self.engine.views().await.map_err(QueryError::from)?;
         Ok(query.moment(views).await?)

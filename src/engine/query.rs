@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::BadInput;
 use crate::position::Position;
 use crate::projection::{Shape, ShapeError, Views};
-use crate::query::{self, Answer, Moment, Parameter, Projections, Query, QueryError};
+use crate::query::{self, Answer, Parameter, Projections, Query, QueryError, ViewMoment};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub trait QueryType: Send + Sync {
         wait: Duration,
     ) -> Result<Answer<Value>, AskError>;
     /// Where its views are now.
-    async fn moment(&self, views: &Views) -> Result<Moment, QueryError>;
+    async fn moment(&self, views: &Views) -> Result<ViewMoment, QueryError>;
     /// The same as [`ask`](Self::ask) with its fields as in the query part of a URL: `name=value&…`,
     /// percent-encoded UTF-8.
     async fn ask_in_url(
@@ -108,7 +108,7 @@ impl<Q: Query> QueryType for Erased<Q> {
         answer(views, read::<Q, _>(fields)?, at, wait).await
     }
 
-    async fn moment(&self, views: &Views) -> Result<Moment, QueryError> {
+    async fn moment(&self, views: &Views) -> Result<ViewMoment, QueryError> {
         views.moment_of::<Q>().await
     }
 

@@ -17,7 +17,7 @@ use super::queries::listed;
 use super::rounds::Rounds;
 use crate::clock;
 use crate::engine::Calls;
-use crate::query::{Answer, Moment, ViewFlags};
+use crate::query::{Answer, ViewFlags, ViewMoment};
 
 /// The most that is kept, in bytes, and of how many answers about.
 const KEPT_BYTES: u64 = 32 * 1024 * 1024;
@@ -49,7 +49,7 @@ pub struct Shown {
 #[derive(Clone)]
 struct Kept {
     shown: Arc<Shown>,
-    moment: Moment,
+    moment: ViewMoment,
     since: Instant,
 }
 
@@ -70,7 +70,7 @@ type Answered = Result<Arc<Shown>, Problem>;
 pub struct Answers {
     calls: Calls,
     readings: Arc<Rounds<Question, Answered>>,
-    moments: Arc<Rounds<String, Result<Moment, Problem>>>,
+    moments: Arc<Rounds<String, Result<ViewMoment, Problem>>>,
     kept: Arc<Cache<Question, Kept, Weight>>,
 }
 
@@ -94,7 +94,7 @@ impl Answers {
         self.readings.join(question, work).await.unwrap_or_else(|| Err(panicked()))
     }
 
-    async fn moment(&self, query: &str) -> Result<Moment, Problem> {
+    async fn moment(&self, query: &str) -> Result<ViewMoment, Problem> {
         let (calls, name) = (self.calls.clone(), query.to_owned());
         let work = move || {
             let (calls, name) = (calls.clone(), name.clone());

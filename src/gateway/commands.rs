@@ -50,8 +50,7 @@ pub async fn look_up(
 ) -> Result<Response, Problem> {
     let Path((aggregate, id, command_id)) = path?;
     let UrlQuery(fields) = fields?;
-    let known = gate.calls.engine().aggregate(&aggregate);
-    known.map_err(|error| Problem::not_found("unknown_aggregate", error.rule))?;
+    gate.aggregate(&aggregate)?;
     let command_id = command_id.parse::<Uuid>();
     let command_id = command_id.map_err(|_| Problem::bad_input("the command's id must be a UUID"))?;
     let issued_at = issued_at(command_id, &fields)?;
@@ -82,9 +81,7 @@ fn issued_at(command_id: Uuid, fields: &HashMap<String, String>) -> Result<Times
 impl Gate {
     /// Whether there is such a command for clients; those of the engine are none.
     fn check_command(&self, aggregate: &str, command: &str) -> Result<(), Problem> {
-        let engine = self.calls.engine();
-        let found = engine.aggregate(aggregate);
-        let found = found.map_err(|error| Problem::not_found("unknown_aggregate", error.rule))?;
+        let found = self.aggregate(aggregate)?;
         let offered = || found.commands().iter().filter(|schema| !schema.internal).map(|schema| schema.name);
         if offered().any(|name| name == command) {
             return Ok(());

@@ -76,8 +76,7 @@ impl Gate {
         }
         let engine = self.calls.engine();
         let name = fields.get("aggregate").ok_or_else(|| Problem::bad_field("/aggregate", "is required"))?;
-        let aggregate = engine.aggregate(name);
-        let aggregate = aggregate.map_err(|error| Problem::not_found("unknown_aggregate", error.rule))?.clone();
+        let aggregate = self.aggregate(name)?.clone();
         let (partition, id) = match (fields.get("id"), fields.get("partition")) {
             (Some(id), None) => {
                 aggregate.check_id(id)?;

@@ -20,7 +20,7 @@ use crate::telemetry::Metrics;
 
 /// Where a worker without a gateway is asked unless it is said: the port of Prometheus exporters.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
-/// Who asks for health is few.
+/// Few ask for health.
 const CONNECTIONS: usize = 64;
 
 /// The routes, to be merged with others.

@@ -42,7 +42,7 @@ pub use own::Json;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use server::{Leaving, ServeError, Server};
 
-use crate::engine::{Calls, Engine, EngineError, Feeds, Judged};
+use crate::engine::{AggregateGate, Calls, Engine, EngineError, Feeds, Judged};
 use crate::schema::SchemaError;
 use crate::settings::HttpSettings;
 use answers::Answers;
@@ -79,6 +79,11 @@ impl Gate {
     /// How long a request waits that asks for so much.
     fn wait(&self, asked: Option<Duration>) -> Duration {
         asked.map_or(self.settings.wait.0, |asked| asked.min(self.settings.longest_wait.0))
+    }
+
+    fn aggregate(&self, name: &str) -> Result<&Arc<dyn AggregateGate>, Problem> {
+        let found = self.calls.engine().aggregate(name);
+        found.map_err(|error| Problem::not_found("unknown_aggregate", error.rule))
     }
 }
 

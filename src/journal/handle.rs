@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::command::Outcome;
 use crate::engine::{CallError, Calls, Judged, SendOptions};
 use crate::position::{Partition, Position, Sequence};
@@ -12,7 +13,6 @@ use crate::topology::partition_of;
 use serde::Serialize;
 
 use super::entity::{self, Entity, RecordError};
-use super::moment::Moment;
 use super::query::{Entry, Limit, Page, ReadRecords};
 use super::record::{Key, KeyError, Record};
 use super::series::{Delete, RecordsError, Save, Series, SeriesCommand};

@@ -2,13 +2,13 @@
 
 use std::marker::PhantomData;
 
+use crate::clock::Moment;
 use crate::projection::Value;
-use crate::query::{Query, QueryError, Rows};
+use crate::query::{self, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::entity::Entity;
-use super::moment::Moment;
 use super::record::Key;
 use super::view::RecordsView;
 
@@ -35,43 +35,12 @@ impl<E: Entity> ReadRecords<E> {
     /// What is under a key now: only how many records, until a limit is set.
     #[must_use]
     pub const fn of(key: Key) -> Self {
-        Self { key, limit: Limit(0), time: None, before: None, entity: PhantomData }
+        Self { key, limit: Limit::least(), time: None, before: None, entity: PhantomData }
     }
 }
 
 /// How many records are read at once: 0 to 10,000, and 100 if nothing is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-pub struct Limit(i64);
-
-/// A number that is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ask for 0 to {most} records at once, not {0}", most = Limit::MOST.0)]
-pub struct LimitError(i64);
-
-impl Limit {
-    /// The most records that are read at once.
-    pub const MOST: Self = Self(10_000);
-
-    /// So many records, or the most that are read at once.
-    pub fn up_to(records: usize) -> Self {
-        Self(i64::try_from(records).map_or(Self::MOST.0, |records| records.min(Self::MOST.0)))
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(100)
-    }
-}
-
-impl TryFrom<i64> for Limit {
-    type Error = LimitError;
-
-    fn try_from(records: i64) -> Result<Self, LimitError> {
-        if (0..=Self::MOST.0).contains(&records) { Ok(Self(records)) } else { Err(LimitError(records)) }
-    }
-}
+pub type Limit = query::Limit<0, 10_000>;
 
 /// What is under a key.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -136,7 +105,7 @@ impl<E: Entity> Query for ReadRecords<E> {
         let last = self.before.map_or(version, |before| version.min(before.saturating_sub(1)));
         // Versions have no gap, so the records that count are the last so many.
         let first = version - counted + 1;
-        let first = first.max(last.saturating_sub(self.limit.0) + 1);
+        let first = first.max(last.saturating_sub(self.limit.rows()) + 1);
         let sql = "SELECT version, time, record FROM records \
                    WHERE key = ? AND version BETWEEN ? AND ? ORDER BY version DESC";
         let parameters: [Value; 3] = [key.into(), first.into(), last.into()];

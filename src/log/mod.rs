@@ -218,11 +218,17 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Whether the same call may succeed later. A topic may be created, and a broker that has just come up
-    /// says of each that it does not exist until it has read which there are.
+    /// Whether the log is away or busy, and is to be tried again.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::QueueFull)
+    }
+
+    /// Whether the same call may succeed later: also if something is missing. A topic may be created, and a
+    /// broker that has just come up says of each that it does not exist until it has read which there are.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::QueueFull | Self::Missing(_))
+        self.is_away() || matches!(self, Self::Missing(_))
     }
 }
 

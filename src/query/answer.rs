@@ -18,14 +18,14 @@ pub struct Answer<T> {
     /// What may be missing in it.
     pub flags: ViewFlags,
     /// When it was true.
-    pub moment: Moment,
+    pub moment: ViewMoment,
 }
 
 /// A moment of some views: two are equal only if nothing changed in the views between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment(u128);
+pub struct ViewMoment(u128);
 
-impl Moment {
+impl ViewMoment {
     /// Of how far the views were: their rows change only together with that.
     pub(super) fn of(progress: &[Progress]) -> Self {
         let mut hasher = Xxh3Default::new();

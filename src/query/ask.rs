@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, Moment, ViewFlags};
+use super::answer::{Answer, ViewFlags, ViewMoment};
 use super::error::QueryError;
 use super::rows::Rows;
 use super::{Projections, Query};
@@ -41,7 +41,7 @@ impl Views {
             is_there(shape, progress)?;
         }
         let (positions, flags) = summary(reading.progress());
-        let moment = Moment::of(reading.progress());
+        let moment = ViewMoment::of(reading.progress());
         let mut rows = Rows::new(&mut *reading);
         let answer = tokio::time::timeout(LONGEST, query.ask(&mut rows)).await;
         let answer = answer.map_err(|_| QueryError::TooLong { query: Q::NAME, limit: LONGEST })??;
@@ -52,7 +52,7 @@ impl Views {
     ///
     /// # Errors
     /// As [`ask`](Self::ask)'s.
-    pub async fn moment_of<Q: Query>(&self) -> Result<Moment, QueryError> {
+    pub async fn moment_of<Q: Query>(&self) -> Result<ViewMoment, QueryError> {
         let shapes = self.shapes_of::<Q::Reads>()?;
         let mut progress = Vec::with_capacity(shapes.len());
         // One after the other: a view never comes back to where it was, so if each is where it was when they
@@ -60,7 +60,7 @@ impl Views {
         for shape in &*shapes {
             progress.push(self.store().progress(shape).await?);
         }
-        Ok(Moment::of(&progress))
+        Ok(ViewMoment::of(&progress))
     }
 
     /// The shapes of some projections, which never change.

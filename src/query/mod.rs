@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod cell;
 mod error;
+mod limit;
 mod parameters;
 mod placeholders;
 mod rows;
@@ -20,9 +21,10 @@ use serde::de::DeserializeOwned;
 
 use crate::projection::{Projection, Shape, ShapeError, shape_of};
 
-pub use answer::{Answer, Moment, ViewFlags};
+pub use answer::{Answer, ViewFlags, ViewMoment};
 pub(crate) use cell::read_row;
 pub use error::QueryError;
+pub use limit::{Limit, LimitError};
 pub use parameters::{Hint, Kind as ParameterKind, Parameter, parameters};
 pub(crate) use placeholders::split as split_at_placeholders;
 pub use rows::{Json, Parameters, Rows};

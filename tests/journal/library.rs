@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use headwater::clock::Timestamp;
-use headwater::journal::{Entity, Entry, Field, FieldType, Journal, JournalError, Moment, RecordsView, Series};
+use headwater::clock::{Moment, Timestamp};
+use headwater::journal::{Entity, Entry, Field, FieldType, Journal, JournalError, RecordsView, Series};
 use headwater::settings::{LogSetting, Settings};
 use headwater::{App, Connected};
 use serde_json::{Value, json};

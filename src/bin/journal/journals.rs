@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use headwater::clock::Moment;
 use headwater::engine::{BadInput, Calls, Judged, SendOptions, suggest};
-use headwater::journal::{Delete, Entity, Field, Journal, JournalError, Key, Limit, Moment, Page, ReadRecords, Save};
+use headwater::journal::{Delete, Entity, Field, Journal, JournalError, Key, Limit, Page, ReadRecords, Save};
 use headwater::position::Position;
 use serde_json::Value;
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use headwater::clock::Timestamp;
+use headwater::clock::{Moment, Timestamp};
 use headwater::projection::Value;
-use headwater::query::{Query, QueryError, Rows};
-use serde::{Deserialize, Serialize, Serializer};
+use headwater::query::{Limit, Query, QueryError, Rows};
+use serde::{Deserialize, Serialize};
 
 use crate::ksuid::Ksuid;
 use crate::views::{History, Transactions};
@@ -234,64 +234,6 @@ impl From<PlaceInTime> for String {
     }
 }
 
-/// How many entries of a list are asked for: 1 to 1000, and 100 if nothing is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
-pub struct Limit(i64);
-
-/// A number that is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ask for 1 to {most} entries at once, not {0}", most = Limit::MOST)]
-pub struct LimitError(i64);
-
-impl Limit {
-    /// The most entries that are asked for at once.
-    pub const MOST: i64 = 1000;
-
-    /// So many, or the most that are asked for at once.
-    pub fn up_to(entries: usize) -> Self {
-        Self(i64::try_from(entries).map_or(Self::MOST, |entries| entries.clamp(1, Self::MOST)))
-    }
-
-    /// One more row than asked for tells whether there are more.
-    const fn and_one_more(self) -> i64 {
-        self.0 + 1
-    }
-
-    /// Cuts the one more off, and says whether it was there.
-    fn cut<T>(self, rows: &mut Vec<T>) -> bool {
-        let asked = usize::try_from(self.0).unwrap_or(usize::MAX);
-        let more = rows.len() > asked;
-        rows.truncate(asked);
-        more
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(100)
-    }
-}
-
-impl TryFrom<i64> for Limit {
-    type Error = LimitError;
-
-    fn try_from(entries: i64) -> Result<Self, LimitError> {
-        if (1..=Self::MOST).contains(&entries) { Ok(Self(entries)) } else { Err(LimitError(entries)) }
-    }
-}
-
-/// A moment: a number in a row, RFC 3339 in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Moment(Timestamp);
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,14 +244,6 @@ mod tests {
         assert_eq!(place.to_string().parse(), Ok(place));
         for text in ["", "1-2", "1-2-3-4", "1-2-x", "-1-2-3"] {
             assert_eq!(text.parse::<PlaceInTime>(), Err(PlaceError), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_list_is_asked_for_in_pages_of_one_to_a_thousand() {
-        assert!(Limit::try_from(1).is_ok() && Limit::try_from(1000).is_ok());
-        for entries in [0, -1, 1001] {
-            assert_eq!(Limit::try_from(entries), Err(LimitError(entries)));
         }
     }
 }

@@ -32,13 +32,13 @@ pub(super) fn post(letters: &Receiver<Letter>, sender: &dyn Sender, shared: &Arc
             shared.is_on_its_way();
             match sender.send(record.clone(), Box::new(delivery(key.clone(), shared.clone()))) {
                 Ok(()) => break,
-                Err(error) if may_pass(&error) && clock::instant() < deadline && !shared.is_closing() => {
+                Err(error) if error.is_away() && clock::instant() < deadline && !shared.is_closing() => {
                     shared.was_not_taken();
                     std::thread::sleep(RETRY_WAIT);
                 }
                 Err(reason) => {
                     shared.was_not_taken();
-                    if may_pass(&reason) {
+                    if reason.is_away() {
                         shared.end_order();
                     }
                     shared.answer(&key, Err(ClientError::NotSent { command_id, reason }));
@@ -58,7 +58,7 @@ fn delivery(key: Key, shared: Arc<Shared>) -> impl FnOnce(Result<Offset, LogErro
             // The reply follows.
             Ok(_) => {}
             Err(error) => {
-                if may_pass(&error) {
+                if error.is_away() {
                     shared.end_order();
                 }
                 shared.answer(&key, Err(undelivered(key.command_id, error)));
@@ -67,15 +67,9 @@ fn delivery(key: Key, shared: Arc<Shared>) -> impl FnOnce(Result<Offset, LogErro
     }
 }
 
-/// Whether it is worth to wait. A topic that is missing is told at once, to whoever forgot to create it; nothing
-/// was written then.
-const fn may_pass(reason: &LogError) -> bool {
-    reason.is_temporary() && !matches!(reason, LogError::Missing(_))
-}
-
 /// A record that was not acknowledged in time may still have been written.
 fn undelivered(command_id: Uuid, reason: LogError) -> ClientError {
-    if may_pass(&reason) {
+    if reason.is_away() {
         ClientError::Unacknowledged { command_id, reason }
     } else {
         ClientError::NotSent { command_id, reason }

@@ -1,7 +1,5 @@
 //! The paths of queries, with the fields of each as parameters.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::{PathItem, PathsBuilder, Required, ResponseBuilder};
@@ -88,8 +86,7 @@ fn attributes(kind: &Kind) -> Map<String, Value> {
 }
 
 fn common(query: &dyn QueryType) -> [Parameter; 4] {
-    let sources: BTreeSet<_> = query.shapes().unwrap_or_default().iter().flat_map(|it| it.sources.clone()).collect();
-    let sources = sources.into_iter().collect::<Vec<_>>().join(", ");
+    let sources = query.sources().unwrap_or_default().join(", ");
     let wait = format!("Waits until the view has reached it: a position of {sources}. May be given more than once.");
     let positions = json!({"type": "array", "items": {"type": "string", "pattern": POSITION}});
     let at = ParameterBuilder::new().name("at").parameter_in(ParameterIn::Query).required(Required::False);

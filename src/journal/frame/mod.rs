@@ -205,8 +205,8 @@ mod tests {
 
     use super::super::entity::Entity;
     use super::super::fixtures::Reading;
-    use super::super::moment::Moment;
     use super::*;
+    use crate::clock::Moment;
 
     fn entry(version: i64, record: &str) -> Entry {
         let record = RawValue::from_string(record.to_owned()).expect("JSON");

@@ -1,11 +1,12 @@
 //! What moved on one account.
 
-use headwater::query::{Hint, Query, QueryError, Rows};
+use headwater::clock::Moment;
+use headwater::query::{Hint, Limit, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
-use super::shown::{Decimal, Moment};
+use super::shown::Decimal;
 use crate::projections::Ledger;
-use crate::values::{AccountId, Limit};
+use crate::values::AccountId;
 
 /// The movements of one account, the newest first, a page at a time; of a deleted account as well.
 ///
@@ -58,7 +59,7 @@ impl Query for AccountLedger {
     const HINTS: &'static [Hint] = &[
         AccountId::hint("account_id"),
         Hint::of("before").says("Only movements before this version: `next` of the page before."),
-        Limit::HINT,
+        <Limit>::HINT,
     ];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<LedgerPage>, QueryError> {

@@ -1,12 +1,13 @@
 //! One account at a glance.
 
-use headwater::query::{Hint, Query, QueryError, Rows};
+use headwater::clock::Moment;
+use headwater::query::{Hint, Limit, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
 use super::accounts_list::AccountLine;
-use super::shown::{Decimal, Moment};
+use super::shown::Decimal;
 use crate::projections::Accounts;
-use crate::values::{AccountId, Limit};
+use crate::values::AccountId;
 
 /// One account, with the requests for its money that are to be decided; nothing if it does not exist or was
 /// deleted.
@@ -49,7 +50,7 @@ impl Query for AccountSummary {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/bank/answers/AccountSummary.json"));
     type Answer = Summary;
     type Reads = Accounts;
-    const HINTS: &'static [Hint] = &[AccountId::hint("account_id"), Limit::HINT];
+    const HINTS: &'static [Hint] = &[AccountId::hint("account_id"), <Limit>::HINT];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<Summary>, QueryError> {
         let sql = format!("{} WHERE account_id = ?", AccountLine::SELECT);

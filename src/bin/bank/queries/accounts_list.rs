@@ -1,11 +1,11 @@
 //! The accounts of the bank, in the order of their numbers.
 
-use headwater::query::{Hint, Query, QueryError, Rows};
+use headwater::query::{Hint, Limit, Query, QueryError, Rows};
 use serde::{Deserialize, Serialize};
 
 use super::shown::Decimal;
 use crate::projections::Accounts;
-use crate::values::{AccountId, Limit};
+use crate::values::AccountId;
 
 /// The accounts that exist, in the order of their numbers, a page at a time.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -53,7 +53,7 @@ impl Query for AccountsList {
     type Answer = AccountsPage;
     type Reads = Accounts;
     const HINTS: &'static [Hint] =
-        &[AccountId::hint("after").says("Only those after this number: `next` of the page before."), Limit::HINT];
+        &[AccountId::hint("after").says("Only those after this number: `next` of the page before."), <Limit>::HINT];
 
     async fn ask(self, rows: &mut Rows<'_>) -> Result<Option<AccountsPage>, QueryError> {
         let sql = format!("{} WHERE account_id > ? ORDER BY account_id LIMIT ?", AccountLine::SELECT);

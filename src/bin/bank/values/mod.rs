@@ -6,12 +6,10 @@
 mod account_id;
 mod money;
 mod name;
-mod page;
 mod text;
 mod transaction_id;
 
 pub use account_id::AccountId;
 pub use money::{Amount, Money};
 pub use name::Name;
-pub use page::Limit;
 pub use transaction_id::TransactionId;

@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use headwater::cli::{CliError, CliResult, Command, Console};
-use headwater::journal::{Entry, FrameFormat, Limit, Moment};
+use headwater::clock::Moment;
+use headwater::journal::{Entry, FrameFormat, Limit};
 use serde_json::json;
 
 use super::{Place, WAIT, ended, journals, show};

@@ -14,11 +14,11 @@ mod frame;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater::clock;
+use headwater::clock::{self, Moment};
 use headwater::engine::{Calls, SendOptions, pointer_of};
 use headwater::gateway::http::{HeaderMap, Uri};
 use headwater::gateway::{self, IntoResponse, Json, Path, Problem, Response, Router, State, get, headers, post};
-use headwater::journal::{Entry, FrameFormat, JournalError, Limit, Moment, Page, RecordError};
+use headwater::journal::{Entry, FrameFormat, JournalError, Limit, Page, RecordError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -5,7 +5,9 @@ use std::time::Duration;
 use headwater::cli::{CliResult, Command, Console};
 
 use crate::ksuid::Ksuid;
-use crate::queries::{Limit, ReadHistory};
+use headwater::query::Limit;
+
+use crate::queries::ReadHistory;
 
 const WAIT: Duration = Duration::from_secs(30);
 
