@@ -32,7 +32,7 @@ kafka_storage() {
 kafka_launch() {
     # Every partition keeps several files open, and test suites make many partitions.
     ulimit -n 200000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-    exec setsid "$(java_command)" -Xms256m -Xmx1g -XX:+UseG1GC -Djava.awt.headless=true \
+    exec setsid "$(java_command)" -Xms256m -Xmx1g -XX:+UseParallelGC -Djava.awt.headless=true \
         -Dlog4j2.configurationFile="$servers/log4j2.properties" \
         -cp "$(kafka_classpath)" kafka.Kafka "$(kafka_config)"
 }
