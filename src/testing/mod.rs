@@ -4,6 +4,7 @@
 pub mod faults;
 mod folded;
 mod given;
+mod golden;
 pub mod outcomes;
 mod saga;
 mod then;
@@ -12,6 +13,7 @@ mod triple_shuffle;
 pub use crate::projection::TableContents;
 pub use folded::{FoldedView, history};
 pub use given::{BEGINNING, Given};
+pub use golden::Golden;
 pub use saga::{GivenSaga, ThenSaga};
 pub use then::Then;
 pub use triple_shuffle::triple_shuffle;

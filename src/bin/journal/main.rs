@@ -4,6 +4,8 @@ mod commands;
 mod entities;
 mod http;
 mod journals;
+#[cfg(test)]
+mod released;
 
 use std::process::ExitCode;
 

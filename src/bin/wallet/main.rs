@@ -5,6 +5,8 @@ mod commands;
 mod http;
 mod ksuid;
 mod queries;
+#[cfg(test)]
+mod released;
 mod views;
 mod wallet;
 
