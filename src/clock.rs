@@ -1,7 +1,12 @@
-//! Time and randomness: the only place that asks the machine for either.
+//! Time and randomness: the only place that asks the machine for either; and how threads wait.
 //!
 //! Everything else is given its times as values, so that a replay and the crash schedules see what the
-//! first run saw.
+//! first run saw. In a simulation both come from its seed, and threads wait for their turn.
+
+mod mutation;
+mod seeded;
+mod threads;
+pub(crate) mod turns;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +16,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
+
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
+pub(crate) use mutation::is_planted;
+pub use seeded::Seeded;
+pub(crate) use threads::{Thread, elapsed, pause, receive, ring, spawn, wait};
+use turns::Seat;
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z; Avro's `timestamp-micros`. RFC 3339 in text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,13 +177,9 @@ impl Clock {
 
     /// The present.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System | Source::Ahead(_) => {
-                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp(micros(since_1970)).plus(self.ahead())
-            }
+            Source::System | Source::Ahead(_) => machine_s().plus(self.ahead()),
             Source::Manual(now) => Timestamp(now.load(Ordering::SeqCst)),
         }
     }
@@ -198,11 +206,23 @@ impl Clock {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+fn machine_s() -> Timestamp {
+    if let Some(seat) = Seat::mine() {
+        return SIMULATED.plus(seat.now());
+    }
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(micros(since_1970))
+}
+
+/// When a simulation begins.
+const SIMULATED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
 /// A reading of the machine's monotonic clock, for deadlines and for measuring.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
 pub fn instant() -> std::time::Instant {
-    std::time::Instant::now()
+    Seat::mine().map_or_else(std::time::Instant::now, |seat| seat.instant())
 }
 
 /// Comes back after so long.
@@ -214,7 +234,12 @@ pub async fn sleep(duration: std::time::Duration) {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for randomness")]
 pub fn new_id() -> Uuid {
-    Uuid::now_v7()
+    Seat::mine().map_or_else(Uuid::now_v7, |seat| {
+        let millis = u64::try_from(machine_s().as_millis()).unwrap_or(0);
+        let mut noise = [0; 10];
+        noise[..8].copy_from_slice(&seat.draw().to_le_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &noise).into_uuid()
+    })
 }
 
 /// The moment that a version-7 id carries; `None` for every other id.
@@ -229,7 +254,7 @@ pub fn time_of_id(id: Uuid) -> Option<Timestamp> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for randomness")]
 pub fn random() -> u64 {
-    rand::random()
+    Seat::mine().map_or_else(rand::random, |seat| seat.draw())
 }
 
 #[cfg(test)]

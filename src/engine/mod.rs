@@ -58,6 +58,7 @@ pub use roles::{Role, RoleError, Roles};
 pub use saga::{InstanceError, InstanceRow, SagaGate, SagaType, StepRow, of as saga};
 pub use scan::{Inspected, Until, scan};
 pub use soundness::ApplicationError;
+pub(crate) use verify::Commands;
 pub use working::{CatchUpError, Working};
 
 /// What an application consists of.

@@ -41,7 +41,7 @@ impl Engine {
 }
 
 /// The commands of all aggregates.
-struct Commands<'a>(&'a [Arc<dyn AggregateGate>]);
+pub(crate) struct Commands<'a>(pub &'a [Arc<dyn AggregateGate>]);
 
 impl CommandHeads for Commands<'_> {
     fn topics(&self) -> Vec<Topic> {

@@ -16,13 +16,23 @@ pub(super) struct Batch<P: Processor> {
     /// When the first of them was taken in, and when all was handed over.
     pub begun: Option<(Timestamp, Instant)>,
     pub handed_over: Option<(Timestamp, Instant)>,
+    /// Whether it carries something that was due. It is asked once: what it carries is one slice, and is
+    /// dropped as one.
+    pub carries_due: bool,
     /// What deciding took.
     pub deciding: Duration,
 }
 
 impl<P: Processor> Batch<P> {
     pub const fn new() -> Self {
-        Self { shares: BTreeMap::new(), inputs: 0, begun: None, handed_over: None, deciding: Duration::ZERO }
+        Self {
+            shares: BTreeMap::new(),
+            inputs: 0,
+            begun: None,
+            handed_over: None,
+            carries_due: false,
+            deciding: Duration::ZERO,
+        }
     }
 
     pub fn is_empty(&self) -> bool {

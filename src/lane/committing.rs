@@ -13,8 +13,9 @@ use super::status::PartitionState;
 use super::tools::pass_markers;
 use super::transaction::{Job, Unresolved};
 use crate::clock;
+use crate::clock::is_planted;
 use crate::log::{CommittedOffset, LogError, Written};
-use crate::position::Partition;
+use crate::position::{Offset, Partition};
 
 /// How long offsets alone may wait for something to be written with them.
 const OFFSETS_WAIT: Duration = Duration::from_millis(200);
@@ -29,7 +30,8 @@ impl<P: Processor> Lane<P> {
     /// For how long the batch at hand is not handed over yet.
     pub(super) fn gathers(&self) -> Option<Duration> {
         let offsets_until = || self.building.begun.map(|(_, begun)| begun + OFFSETS_WAIT);
-        let until = if self.building.is_empty() || self.building.inputs >= GATHERED.min(self.limit) {
+        let is_full = || self.room() == 0 || self.building.inputs >= GATHERED;
+        let until = if self.building.is_empty() || is_full() {
             None
         } else if self.building.writes() {
             self.gathers_until
@@ -42,7 +44,7 @@ impl<P: Processor> Lane<P> {
     /// Adds what is due in one partition to the batch at hand; one at a time, in turn, to bound the
     /// transaction, and none while a rejected record is searched for.
     pub(super) fn do_due(&mut self) -> Result<(), LaneError> {
-        if self.limit < self.settings.batch_records {
+        if self.limit < self.settings.batch_records || self.building.carries_due {
             return Ok(());
         }
         let now = self.clock.now();
@@ -55,6 +57,7 @@ impl<P: Processor> Lane<P> {
         let after_last = |partition: &Partition| self.last_due.is_none_or(|last| *partition > last);
         let partition = std::iter::once(first).chain(due).find(after_last).unwrap_or(first);
         self.last_due = Some(partition);
+        self.building.carries_due = true;
         let input = self.input(partition);
         let Some(Held { epoch, phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) else {
             return Ok(());
@@ -101,8 +104,12 @@ impl<P: Processor> Lane<P> {
             }
             job.records.append(&mut share.records);
             let metadata = metadata(&self.transactional_ids, self.processor.note(share));
-            job.offsets.push((self.input(*partition), CommittedOffset { offset: share.next_offset, metadata }));
+            let too_far = i64::from(is_planted!(OffsetOneTooFar));
+            let offset = Offset(share.next_offset.0 + too_far);
+            job.offsets.push((self.input(*partition), CommittedOffset { offset, metadata }));
         }
+        #[cfg(feature = "mutations")]
+        self.send_outside(&mut job);
         self.meters.batch_records.record(f64::from(u32::try_from(batch.inputs).unwrap_or(u32::MAX)));
         self.meters.decide.record(batch.deciding);
         batch.handed_over = Some((self.clock.now(), clock::instant()));
@@ -116,6 +123,7 @@ impl<P: Processor> Lane<P> {
         match self.committer.wait(wait)? {
             None => self.committing = Some(batch),
             Some(Ok(written)) => self.committed(batch, &written),
+            Some(Err(_)) if is_planted!(CommitAssumed) => self.committed(batch, &Written::default()),
             Some(Err(failure)) => self.not_committed(batch, &failure)?,
         }
         Ok(())
@@ -126,7 +134,7 @@ impl<P: Processor> Lane<P> {
         self.failures = 0;
         let committed = self.clock.now();
         let (handed_over, since) = batch.handed_over.unwrap_or_else(|| (committed, clock::instant()));
-        let took = since.elapsed();
+        let took = clock::elapsed(since);
         self.meters.commit.record(took);
         let gathering = GATHERING.saturating_mul(u32::try_from(batch.inputs).unwrap_or(u32::MAX));
         self.gathers_until = Some(clock::instant() + gathering.min(took));
@@ -166,13 +174,35 @@ impl<P: Processor> Lane<P> {
             self.dropped(partition, share);
         }
         touched.extend(self.building.shares.keys().copied());
-        self.rewind(&touched)?;
+        if !is_planted!(NoRewindAfterAbort) {
+            self.rewind(&touched)?;
+        }
         self.pause_after_failure(failure)
     }
 
     fn dropped(&mut self, partition: Partition, share: Share<P::Changes>) {
         if let Some(Held { phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(&partition) {
+            if is_planted!(FoldedWithoutCommit) {
+                let now = self.clock.now();
+                let moments = Moments { begun: now, handed_over: now, committed: now };
+                return self.processor.fold(state, share, &Written::default(), &moments);
+            }
             self.processor.dropped(state, share.changes);
+        }
+    }
+
+    /// For faults that a test plants: some records do not wait for the transaction.
+    #[cfg(feature = "mutations")]
+    fn send_outside(&self, job: &mut Job) {
+        let kind = match crate::clock::turns::mutation() {
+            Some(crate::clock::Mutation::ReplyOutsideTransaction) => ".replies",
+            Some(crate::clock::Mutation::CommandOutsideTransaction) => ".commands",
+            Some(crate::clock::Mutation::SnapshotBeforeItsEvents) => ".snapshots",
+            _ => return,
+        };
+        let Ok(sender) = self.log.sender() else { return };
+        for record in job.records.extract_if(.., |record| record.topic.as_str().ends_with(kind)) {
+            drop(sender.send(record, Box::new(drop)));
         }
     }
 

@@ -24,7 +24,7 @@ impl<P: Processor> Lane<P> {
             self.decide(record, now)?;
         }
         self.building.begun.get_or_insert((now, begun));
-        self.building.deciding += begun.elapsed();
+        self.building.deciding += clock::elapsed(begun);
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl<P: Processor> Lane<P> {
         let verdict = match self.processor.process(&mut overlay, record, treatment, now) {
             Ok(Verdict::Wait { reason, unknown: true })
                 if waiting.as_ref().is_some_and(|it| {
-                    it.since.elapsed() >= self.settings.unknown_schema.min(UNKNOWN_FOR)
+                    clock::elapsed(it.since) >= self.settings.unknown_schema.min(UNKNOWN_FOR)
                         && now.since(record.timestamp) >= self.settings.unknown_schema
                 }) =>
             {

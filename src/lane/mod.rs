@@ -37,7 +37,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use error::LaneError;
@@ -48,7 +47,7 @@ pub(crate) use share::{Overlay, Share};
 pub use status::{PartitionState, Progress};
 pub(crate) use tools::Tools;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock, Thread};
 use crate::log::Log;
 use crate::position::Partition;
 use running::Lane;
@@ -74,7 +73,7 @@ pub(crate) struct LaneParts {
 pub struct Lanes {
     kind: &'static str,
     group: String,
-    threads: Vec<JoinHandle<Result<(), LaneError>>>,
+    threads: Vec<Thread<Result<(), LaneError>>>,
     stop: Arc<AtomicBool>,
     states: PartitionStates,
     pulses: Vec<Pulse>,
@@ -106,7 +105,7 @@ impl Lanes {
         number: usize,
         processor: P,
         pulse: Pulse,
-    ) -> Result<JoinHandle<Result<(), LaneError>>, LaneError> {
+    ) -> Result<Thread<Result<(), LaneError>>, LaneError> {
         let name = format!("{}.{number}", parts.name);
         let of = processor.name();
         let lane = Lane::open(parts, &name, processor, (self.states.clone(), pulse), self.stop.clone())?;
@@ -118,7 +117,7 @@ impl Lanes {
             }
             ended
         };
-        Ok(std::thread::Builder::new().name(name).spawn(run)?)
+        Ok(clock::spawn(name, run)?)
     }
 
     /// What they do: `commands`, `router` or `saga`.
@@ -142,7 +141,7 @@ impl Lanes {
     /// Whether a lane has ended, which it only does on its own when it cannot go on.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.threads.iter().any(Thread::is_finished)
     }
 
     /// Whether every lane is a member of the group: there may be no partitions for it.

@@ -55,7 +55,7 @@ impl<P: Processor> Restoring<P> {
 
     /// Whether it moved lately.
     pub fn got_on(&self) -> bool {
-        self.predecessor.moved.elapsed() < STANDSTILL
+        clock::elapsed(self.predecessor.moved) < STANDSTILL
     }
 
     /// What it is doing, for people.

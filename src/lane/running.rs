@@ -174,7 +174,7 @@ impl<P: Processor> Lane<P> {
     /// the broker leaves behind. Somebody else may own the partitions by now, so it begins with nothing; and
     /// not again and again: two that share one instance would evict each other for ever.
     fn join_again(&mut self, reason: String) -> Result<(), LaneError> {
-        if self.evicted_at.is_some_and(|at| at.elapsed() < CALM) {
+        if self.evicted_at.is_some_and(|at| clock::elapsed(at) < CALM) {
             return Err(LogError::Fenced(reason).into());
         }
         tracing::warn!(
@@ -242,12 +242,12 @@ impl<P: Processor> Lane<P> {
             return Err(LogError::Fatal(text).into());
         }
         if self.failures > 1 {
-            std::thread::sleep((FAILURE_PAUSE * self.failures).min(RETRY_AFTER));
+            clock::pause((FAILURE_PAUSE * self.failures).min(RETRY_AFTER));
         }
         Ok(())
     }
 
-    fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         if self.building.bytes() >= self.settings.batch_bytes {
             return 0;
         }

@@ -76,7 +76,7 @@ impl Pulse {
     }
 
     pub fn beat(&self) {
-        let since = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let since = u64::try_from(clock::elapsed(self.0.begun).as_millis()).unwrap_or(u64::MAX);
         self.0.last.store(since, Ordering::Relaxed);
     }
 
@@ -90,7 +90,7 @@ impl Pulse {
 
     /// For how long it has not been round its loop.
     pub fn still_for(&self) -> Duration {
-        self.0.begun.elapsed().saturating_sub(Duration::from_millis(self.0.last.load(Ordering::Relaxed)))
+        clock::elapsed(self.0.begun).saturating_sub(Duration::from_millis(self.0.last.load(Ordering::Relaxed)))
     }
 }
 

@@ -37,7 +37,7 @@ impl Tools<'_> {
         let Predecessor { ids, moved } = self.predecessor;
         if range.next_offset() > before {
             *moved = clock::instant();
-        } else if records.is_some() && moved.elapsed() > OWNER_LOST && !ids.is_empty() {
+        } else if records.is_some() && clock::elapsed(*moved) > OWNER_LOST && !ids.is_empty() {
             self.end_owners_transactions(range)?;
         }
         Ok(records)

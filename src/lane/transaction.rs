@@ -10,13 +10,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::error::LaneError;
-use crate::clock;
+use crate::clock::{self, Thread, turns};
 use crate::log::{CommittedOffset, Fence, Log, LogError, Outgoing, TopicPartition, TransactionError, Writer, Written};
 
 /// For how long a retriable call is made again before the writer is replaced.
@@ -100,7 +99,7 @@ impl Writers {
                     Err(error) if self.stop.load(Ordering::Relaxed) || !error.is_temporary() => return Err(error),
                     Err(error) => {
                         tracing::warn!(transactional_id = id, %error, "a transactional writer cannot be opened; tries again");
-                        std::thread::sleep(REOPEN_PAUSE);
+                        clock::pause(REOPEN_PAUSE);
                     }
                 }
             });
@@ -122,12 +121,23 @@ fn retried<T>(mut call: impl FnMut() -> Result<T, TransactionError>) -> Result<T
     loop {
         match call() {
             Err(TransactionError::Retriable(reason))
-                if failing_since.get_or_insert_with(clock::instant).elapsed() < RETRY =>
+                if clock::elapsed(*failing_since.get_or_insert_with(clock::instant)) < RETRY =>
             {
                 tracing::debug!(reason, "a transactional call is made again");
-                std::thread::sleep(RETRY_PAUSE);
+                clock::pause(RETRY_PAUSE);
             }
             other => return other,
+        }
+    }
+}
+
+/// The next job; `None` once there will be none.
+fn next(jobs: &Receiver<Job>) -> Option<Job> {
+    const LOOK_AGAIN: Duration = Duration::from_mins(1);
+    loop {
+        match clock::receive(jobs, LOOK_AGAIN) {
+            Err(RecvTimeoutError::Timeout) => {}
+            received => return received.ok(),
         }
     }
 }
@@ -137,7 +147,7 @@ fn retried<T>(mut call: impl FnMut() -> Result<T, TransactionError>) -> Result<T
 pub(super) struct Committer {
     jobs: Option<Sender<Job>>,
     done: Receiver<Result<Written, Unresolved>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread<()>>,
 }
 
 impl Committer {
@@ -147,11 +157,12 @@ impl Committer {
         let (jobs, to_do) = crossbeam_channel::bounded::<Job>(1);
         let (report, done) = crossbeam_channel::bounded(1);
         let name = format!("commit-{}", writers.ids[0]);
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            for job in to_do {
+        let thread = clock::spawn(name, move || {
+            while let Some(job) = next(&to_do) {
                 if report.send(writers.run(&job)).is_err() {
                     break;
                 }
+                turns::stir();
                 // After the report, so that nobody waits for it.
                 if writers.repair().is_err() {
                     break;
@@ -166,12 +177,13 @@ impl Committer {
         if let Some(jobs) = &self.jobs {
             // If the thread is gone, `wait` says so.
             drop(jobs.send(job));
+            turns::stir();
         }
     }
 
     /// What became of the batch handed over; `None` if that is not known within `wait`.
     pub fn wait(&self, wait: Duration) -> Result<Option<Result<Written, Unresolved>>, LaneError> {
-        match self.done.recv_timeout(wait) {
+        match clock::receive(&self.done, wait) {
             Ok(done) => Ok(Some(done)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
@@ -184,6 +196,7 @@ impl Committer {
 impl Drop for Committer {
     fn drop(&mut self) {
         self.jobs = None;
+        turns::stir();
         if let Some(thread) = self.thread.take() {
             // Its panic, if any, was its last word; there is nobody left to report it to.
             drop(thread.join());

@@ -115,7 +115,7 @@ impl RangeReader {
         if stretch.next > self.next {
             self.next = stretch.next;
             self.waits_since = None;
-        } else if self.waits_since.get_or_insert(began).elapsed() > self.stall {
+        } else if clock::elapsed(*self.waits_since.get_or_insert(began)) > self.stall {
             return Err(self.explain(log)?);
         }
         Ok(Some(stretch.records))

@@ -5,6 +5,9 @@
 //! whatever reached it. A schedule names a call by its kind and number, not by time, so that it strikes at
 //! the same place each time.
 
+mod outside;
+
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,10 +16,11 @@ use hashbrown::HashMap;
 
 use crate::clock::Timestamp;
 use crate::log::{
-    Bounds, CommittedOffset, Delivery, Fence, Group, Isolation, Log, LogError, Member, Outgoing, Polled, Reader,
-    Record, Sender, Stretch, Topic, TopicPartition, TopicSpec, TransactionError, Writer, Written,
+    Bounds, CommittedOffset, Fence, Group, Isolation, Log, LogError, Member, Outgoing, Polled, Reader, Sender, Topic,
+    TopicPartition, TopicSpec, TransactionError, Writer, Written,
 };
 use crate::position::Offset;
+use outside::{FaultyReader, FaultySender};
 
 /// The calls of the log port that change something or hold something up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +68,14 @@ pub struct Strike {
     pub fault: Fault,
 }
 
+/// What befalls a simulated process at its calls.
+pub(crate) trait Fate: std::fmt::Debug + Send + Sync {
+    /// Before every call.
+    fn wait(&self);
+    /// What happens at a call that changes something or holds something up.
+    fn strike(&self, call: Call) -> Option<Fault>;
+}
+
 /// Counts calls and strikes at one of them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<State>);
@@ -72,6 +84,9 @@ pub struct Faults(Arc<State>);
 struct State {
     strikes: Vec<Strike>,
     forgets_offsets: bool,
+    fate: Option<Arc<dyn Fate>>,
+    /// What a process of a simulation held when it stopped, until the simulation is over.
+    left_behind: Mutex<Vec<Box<dyn Any + Send>>>,
     counts: Mutex<HashMap<Call, u32>>,
     crashed: AtomicBool,
 }
@@ -93,6 +108,11 @@ impl Faults {
     #[must_use]
     pub fn expired_offsets() -> Self {
         Self(Arc::new(State { forgets_offsets: true, ..State::default() }))
+    }
+
+    /// Strikes as fate has it.
+    pub(crate) fn by(fate: Arc<dyn Fate>) -> Self {
+        Self(Arc::new(State { fate: Some(fate), ..State::default() }))
     }
 
     /// A log in front of `log` in which the faults happen.
@@ -119,8 +139,15 @@ impl Faults {
     }
 
     fn decree(&self, call: Call) -> Decree {
+        let struck = self.0.fate.as_ref().and_then(|fate| {
+            fate.wait();
+            fate.strike(call)
+        });
         if self.crashed() {
             return Decree::Dead;
+        }
+        if let Some(fault) = struck {
+            return Decree::Strike(fault);
         }
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(call).or_default();
@@ -180,7 +207,19 @@ impl Faults {
 
     /// Calls that only ask are not struck, but they fail once the process has stopped.
     fn asking<T>(&self, make: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
+        self.0.fate.iter().for_each(|fate| fate.wait());
         if self.crashed() { Err(LogError::Fatal("the process has stopped".to_owned())) } else { make() }
+    }
+}
+
+impl Faults {
+    /// What a stopped process held says no good-bye.
+    fn leave_behind(&self, held: impl Any + Send) {
+        if self.0.fate.is_none() {
+            std::mem::forget(held);
+        } else if let Ok(mut left_behind) = self.0.left_behind.lock() {
+            left_behind.push(Box::new(held));
+        }
     }
 }
 
@@ -310,7 +349,7 @@ impl Drop for FaultyMember {
     /// its name.
     fn drop(&mut self) {
         if self.faults.crashed() {
-            std::mem::forget(self.member.take());
+            self.faults.leave_behind(self.member.take());
         }
     }
 }
@@ -366,69 +405,7 @@ impl Drop for FaultyWriter {
     /// A process that stopped leaves its transaction open.
     fn drop(&mut self) {
         if self.faults.crashed() {
-            std::mem::forget(self.writer.take());
+            self.faults.leave_behind(self.writer.take());
         }
-    }
-}
-
-struct FaultySender {
-    sender: Arc<dyn Sender>,
-    faults: Faults,
-}
-
-impl Sender for FaultySender {
-    /// A delivery that fails does so later, as on a log that went away meanwhile.
-    fn send(&self, record: Outgoing, delivered: Delivery) -> Result<(), LogError> {
-        let lost = || LogError::Unavailable("a planted fault".to_owned());
-        match self.faults.decree(Call::Deliver) {
-            Decree::Strike(Fault::Fail) => {
-                delivered(Err(lost()));
-                Ok(())
-            }
-            Decree::Strike(Fault::LoseAnswer) => self.sender.send(record, Box::new(move |_| delivered(Err(lost())))),
-            Decree::Strike(Fault::CrashBefore) => {
-                self.faults.crash();
-                self.faults.asking(|| Ok(()))
-            }
-            Decree::Strike(Fault::CrashAfter) => {
-                drop(self.sender.send(record, Box::new(drop)));
-                self.faults.crash();
-                self.faults.asking(|| Ok(()))
-            }
-            Decree::Go | Decree::Dead => self.faults.asking(|| self.sender.send(record, delivered)),
-        }
-    }
-
-    fn flush(&self, wait: Duration) -> Result<(), LogError> {
-        self.faults.asking(|| self.sender.flush(wait))
-    }
-}
-
-struct FaultyReader {
-    reader: Box<dyn Reader>,
-    faults: Faults,
-}
-
-impl Reader for FaultyReader {
-    fn follow(&mut self, from: &[(TopicPartition, Offset)]) -> Result<(), LogError> {
-        let faults = self.faults.clone();
-        faults.asking(|| self.reader.follow(from))
-    }
-
-    fn poll(&mut self, wait: Duration, max: usize) -> Result<Vec<Record>, LogError> {
-        let faults = self.faults.clone();
-        faults.asking(|| self.reader.poll(wait, max))
-    }
-
-    fn read(
-        &mut self,
-        partition: &TopicPartition,
-        from: Offset,
-        until: Offset,
-        wait: Duration,
-        max: usize,
-    ) -> Result<Stretch, LogError> {
-        let faults = self.faults.clone();
-        faults.log_call(Call::Read, || self.reader.read(partition, from, until, wait, max))
     }
 }

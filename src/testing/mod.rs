@@ -7,6 +7,7 @@ mod given;
 mod golden;
 pub mod outcomes;
 mod saga;
+pub mod simulation;
 mod then;
 mod triple_shuffle;
 

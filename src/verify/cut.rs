@@ -80,11 +80,11 @@ fn settle(log: &dyn Log, place: &TopicPartition, end: Offset, stall: Duration) -
         }
         if last != Some(stable) {
             (moved_at, last) = (clock::instant(), Some(stable));
-        } else if moved_at.elapsed() > stall {
+        } else if clock::elapsed(moved_at) > stall {
             let error =
                 StallError::HangingTransaction { partition: place.clone(), next: stable, until: end, stable, stall };
             return Err(error.into());
         }
-        std::thread::sleep(SETTLE_PAUSE);
+        clock::pause(SETTLE_PAUSE);
     }
 }

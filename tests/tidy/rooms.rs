@@ -3,7 +3,7 @@
 use super::source::{Source, line_of, places_of};
 
 /// The rooms in order, as paths of modules. A file belongs to the longest path that leads to it.
-const ROOMS: [&str; 26] = [
+const ROOMS: [&str; 27] = [
     "clock",
     "position",
     "trace",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 26] = [
     "telemetry",
     "testing",
     "engine",
+    "testing::simulation",
     "gateway",
     "cli",
     "app",
@@ -34,7 +35,7 @@ const ROOMS: [&str; 26] = [
 
 /// Where the outside world is behind a port: named by its own room, and where all is put together.
 const ADAPTERS: [&str; 3] = ["log::kafka", "log::embedded", "store::sql"];
-const ASSEMBLY: [&str; 4] = ["settings", "engine", "cli", "app"];
+const ASSEMBLY: [&str; 5] = ["settings", "engine", "testing::simulation", "cli", "app"];
 
 fn room_of(path: &[&str]) -> Option<&'static str> {
     let leads = |room: &&str| {

@@ -9,6 +9,7 @@ use super::partition::{Instance, Owned};
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::command::{
     CommandIndex, CommandKey, Outcome, OutcomeEntry, Outcomes, ParkedQueue, ParkedSize, WaitingCommand,
 };
@@ -176,23 +177,27 @@ pub(super) struct Ends {
 /// What a decision is made against.
 pub(super) type Overlay<'a, A> = lane::Overlay<'a, Owned<A>, Changes<A>>;
 
-impl<A: Aggregate> Overlay<'_, A> {
+impl<'a, A: Aggregate> Overlay<'a, A> {
+    fn committing(&self) -> Option<&'a Share<Changes<A>>> {
+        self.committing.filter(|_| !is_planted!(CommittingNotSeen))
+    }
+
     /// An instance as of the last decision; `None` before its first event.
     pub fn instance(&self, id: &str) -> Option<&Instance<A>> {
         self.share
             .changes
             .instances
             .get(id)
-            .or_else(|| self.committing.and_then(|share| share.changes.instances.get(id)))
+            .or_else(|| self.committing().and_then(|share| share.changes.instances.get(id)))
             .or_else(|| self.state.instance(id))
     }
 
     /// An instance to change in this batch: a copy of what it was before.
     pub fn instance_mut(&mut self, id: &str) -> &mut Instance<A> {
+        let committing = self.committing();
         let changed = &mut self.share.changes.instances;
         if !changed.contains_key(id) {
-            let (key, instance) = self
-                .committing
+            let (key, instance) = committing
                 .and_then(|share| share.changes.instances.get_key_value(id))
                 .or_else(|| self.state.instances.get_key_value(id))
                 .map_or_else(|| (Arc::from(id), Instance::default()), |(key, it)| (key.clone(), it.clone()));
@@ -252,7 +257,10 @@ impl<A: Aggregate> Overlay<'_, A> {
         let changes = &self.share.changes;
         changes
             .outcome_of(key)
-            .or_else(|| self.committing.and_then(|share| share.changes.outcome_of(key)))
+            .or_else(|| {
+                let committing = self.committing.filter(|_| !is_planted!(RepeatNotSeenWhileCommitting));
+                committing.and_then(|share| share.changes.outcome_of(key))
+            })
             .or_else(|| self.state.memory.get(key))
     }
 }

@@ -5,6 +5,7 @@
 //! written, and comes with the last: what changed in between is among the events after it, and a restore
 //! passes over events that a snapshot has already.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +16,10 @@ use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
 use crate::lane::Share;
-use crate::position::Version;
+use crate::position::{Offset, Sequence, Version};
 use crate::schema::{Data, SchemaError};
 
 /// Whether a partition's next batch is to carry a slice of a checkpoint.
@@ -43,7 +45,8 @@ pub(super) fn write_slice<A: Aggregate>(
     while bytes < slice_bytes
         && let Some(id) = checkpointing.remaining.pop()
     {
-        let instance = owned.instances.get_mut(&id).expect("what changed is held");
+        let decided = share.changes.instances.get_mut(&id).filter(|_| is_planted!(SnapshotBeforeItsEvents));
+        let instance = decided.unwrap_or(owned.instances.get_mut(&id).expect("what changed is held"));
         let (version, sequence) = (instance.version, instance.sequence);
         let head = SnapshotHead { version, partition: owned.partition, sequence, state: A::STATE };
         let value = codecs.snapshots.encode(&head, Data::User(&instance.state))?;
@@ -54,7 +57,8 @@ pub(super) fn write_slice<A: Aggregate>(
     }
     let is_last = checkpointing.remaining.is_empty();
     if is_last {
-        let Checkpointing { promise, .. } = &checkpointing;
+        let anew = is_planted!(CheckpointOfTheEnd).then(|| promise(owned));
+        let promise = anew.as_ref().unwrap_or(&checkpointing.promise);
         let (partition, sequence) = (owned.partition, promise.sequence);
         let head = SnapshotHead { version: Version::NONE, partition, sequence, state: A::STATE };
         let promise = SnapshotControl::Checkpoint(promise.clone());
@@ -69,17 +73,28 @@ pub(super) fn write_slice<A: Aggregate>(
 fn begin<A: Aggregate>(owned: &mut Owned<A>) -> Checkpointing {
     owned.events_since_checkpoint = 0;
     owned.is_dirty = false;
-    let promise = Checkpoint {
-        events_offset: owned.events_offset,
-        sequence: owned.sequence,
+    Checkpointing { promise: promise(owned), remaining: in_order(owned.changed.drain().collect()) }
+}
+
+/// The same order each time, whatever the hashes.
+fn in_order(mut ids: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    ids.sort_unstable();
+    ids
+}
+
+/// What holds now.
+fn promise<A: Aggregate>(owned: &Owned<A>) -> Checkpoint {
+    let too_far = i64::from(is_planted!(CheckpointOneTooFar));
+    Checkpoint {
+        events_offset: Offset(owned.events_offset.0 + too_far),
+        sequence: Sequence(owned.sequence.0 + too_far),
         partition_time: owned.time,
         commands_offset: owned.commands_offset,
         outcomes_offset: owned.memory.first_record(owned.outcomes_offset),
         parked_offset: owned.parked.first_record(owned.parked_offset),
         forgotten: owned.memory.forgotten(),
         parked: owned.parked.iter().map(|(id, _)| id.to_string()).collect(),
-    };
-    Checkpointing { promise, remaining: owned.changed.drain().collect() }
+    }
 }
 
 /// A slice was committed.
@@ -93,6 +108,10 @@ pub(super) fn committed<A: Aggregate>(owned: &mut Owned<A>, slice: &Slice, now: 
 /// A slice was dropped with its batch: the whole checkpoint is given up, and everything in it still to be
 /// written.
 pub(super) fn dropped<A: Aggregate>(owned: &mut Owned<A>, slice: Slice) {
+    if is_planted!(DroppedSnapshotsForgotten) {
+        owned.checkpointing = None;
+        return;
+    }
     owned.changed.extend(slice.ids);
     if let Some(checkpointing) = owned.checkpointing.take() {
         owned.changed.extend(checkpointing.remaining);

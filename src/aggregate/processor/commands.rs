@@ -9,6 +9,7 @@ use super::partition::Owned;
 use super::restore::Restore;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::lane::{Committed, Moments, Processor, Progress, Share, Step, Tools, Treatment, Verdict};
 use crate::log::{Record, Topic, Written};
 use crate::position::{Offset, Partition};
@@ -109,6 +110,9 @@ impl<A: Aggregate> Processor for Judge<A> {
 
     fn dropped(&self, state: &mut Owned<A>, changes: Changes<A>) {
         changes.traced.iter().for_each(Traced::dropped);
+        if is_planted!(SequenceKeptAfterAbort) {
+            state.sequence = changes.sequence;
+        }
         if let Some(slice) = changes.checkpoint {
             checkpoint::dropped(state, slice);
         }

@@ -15,6 +15,8 @@ mod registry;
 #[cfg(test)]
 mod released;
 mod sagas;
+#[cfg(test)]
+mod simulated;
 mod teller;
 mod values;
 #[cfg(test)]

@@ -74,13 +74,13 @@ impl Shared {
     ) -> Result<MutexGuard<'a, Broker>, LogError> {
         let until = broker.next_expiry.map_or(deadline, |it| it.min(deadline));
         let wait = until.saturating_duration_since(clock::instant());
-        let (broker, _) = self.changed.wait_timeout(broker, wait).map_err(|_| poisoned())?;
+        let broker = clock::wait(&self.broker, &self.changed, broker, wait).map_err(|_| poisoned())?;
         self.up_to_date(broker)
     }
 
     /// Wakes everybody who waits.
     pub(super) fn wake(&self) {
-        self.changed.notify_all();
+        clock::ring(&self.changed);
     }
 
     fn up_to_date<'a>(&self, mut broker: MutexGuard<'a, Broker>) -> Result<MutexGuard<'a, Broker>, LogError> {

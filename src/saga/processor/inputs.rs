@@ -8,6 +8,7 @@ use super::instance::{Cause, Instance, retry_at};
 use super::partition::Entry;
 use super::{Overlay, Runner};
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::command::{DeadLetter, DeadLetterCode, EventInput, InboxData, InboxInput, OutcomeInput};
 use crate::lane::{Treatment, Verdict};
 use crate::log::Record;
@@ -201,6 +202,9 @@ impl<S: Saga> Runner<S> {
         };
         let Some(index) = instance.head.under_way.iter().position(is_it) else { return Ok(false) };
         let mut step = instance.head.under_way.remove(index);
+        if is_planted!(StepStaysUnderWay) {
+            instance.head.under_way.push(step.clone());
+        }
         match Delivery::of(step.kind(), outcome) {
             Delivery::Reissue => {
                 tracing::warn!(

@@ -14,6 +14,7 @@ use super::Runner;
 use super::partition::{Changes, Entry, NEVER};
 use crate::aggregate::HandOffTarget;
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::command::{CommandHead, ReplyTo};
 use crate::lane::{Share, panic_message};
 use crate::log::TopicPartition;
@@ -219,7 +220,9 @@ impl<S: Saga> Runner<S> {
         let due = if has_ended { cause.time.plus(self.settings.ended()) } else { head.due().unwrap_or(NEVER) };
         let record = (!has_ended).then(|| Box::from(&value[..]));
         let key = Bytes::copy_from_slice(instance.id.as_bytes());
-        share.write(self.codecs.topics.state.partition(share.partition), Some(key), value, None);
+        if !is_planted!(SagaStateNotWritten) {
+            share.write(self.codecs.topics.state.partition(share.partition), Some(key), value, None);
+        }
         share.changes.commands += instance.commands.len() as u64;
         for (to, key, value) in instance.commands {
             share.write(to, Some(key), value, cause.traceparent.clone());

@@ -20,6 +20,7 @@ use super::settings::ProcessorSettings;
 use crate::aggregate::codecs::{Codecs, HandOffTargets};
 use crate::aggregate::{Aggregate, Context, Refusal};
 use crate::clock::Timestamp;
+use crate::clock::is_planted;
 use crate::command::{
     CommandHead, CommandKey, Control, DeadLetterCode, Failure, InboxData, InboxInput, Outcome, OutcomeEntry,
     OutcomeInput, Refused, Reply, ReplyTo,
@@ -100,6 +101,9 @@ impl<A: Aggregate> Judge<A> {
             }
             self.counters.repeated.increment(1);
             let reply = received.reply(first.outcome.clone());
+            if is_planted!(RepeatNotAnswered) {
+                return Ok(());
+            }
             return self.reply(overlay, received.record, &received.head, &reply);
         }
         if let Some(first) = overlay.queue(received.id).and_then(|queue| queue.get(received.head.id)) {
@@ -134,7 +138,9 @@ impl<A: Aggregate> Judge<A> {
         let (id, head) = (received.id, &received.head);
         let instance = overlay.instance(id);
         let version = instance.map_or(Version::NONE, |instance| instance.version);
-        if let Some(expected) = head.expected_version.filter(|expected| *expected != version) {
+        if let Some(expected) =
+            head.expected_version.filter(|expected| *expected != version && !is_planted!(ExpectedVersionIgnored))
+        {
             let message = format!("{} {id:?} stands at version {version}, not at {expected}", A::NAME);
             return Ok(self.refused(version, Refused::VERSION_MISMATCH, message, None));
         }

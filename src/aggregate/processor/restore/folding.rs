@@ -11,6 +11,7 @@ use super::{Restore, TORN_CHECK_COMMANDS};
 use crate::aggregate::codecs::Codecs;
 use crate::aggregate::{Aggregate, EventContext};
 use crate::clock::Clock;
+use crate::clock::is_planted;
 use crate::event::SnapshotControl;
 use crate::lane::panic_message;
 use crate::log::{LogError, Record};
@@ -159,7 +160,9 @@ impl<A: Aggregate> Restore<A> {
                 unanswered.remove(&entry.command_id);
             }
             self.owned.time = self.owned.time.max(entry.appended_at);
-            self.owned.memory.remember(entry, record.offset);
+            if !is_planted!(RepeatNotSeenAfterRestore) {
+                self.owned.memory.remember(entry, record.offset);
+            }
         }
         if let Some(appended_at) = appended_at {
             self.owned.memory.forget(appended_at.min(clock.now()));
