@@ -19,8 +19,8 @@ use crate::position::{Offset, Partition};
 
 /// How long offsets alone may wait for something to be written with them.
 const OFFSETS_WAIT: Duration = Duration::from_millis(200);
-/// For how long a batch gathers records after the one before it, for each record of that one; at most as long
-/// as its commit took. A transaction costs the brokers milliseconds whatever is in it, and those who got an
+/// For how long a batch gathers records after the one before it, for each record of that one but the first; at
+/// most as long as its commit took. A transaction costs the brokers milliseconds whatever is in it, and those who got an
 /// answer are about to ask again: so the more ask at once, the larger are the batches.
 const GATHERING: Duration = Duration::from_micros(500);
 /// A batch of as many records is large enough.
@@ -136,7 +136,8 @@ impl<P: Processor> Lane<P> {
         let (handed_over, since) = batch.handed_over.unwrap_or_else(|| (committed, clock::instant()));
         let took = clock::elapsed(since);
         self.meters.commit.record(took);
-        let gathering = GATHERING.saturating_mul(u32::try_from(batch.inputs).unwrap_or(u32::MAX));
+        let others = u32::try_from(batch.inputs.saturating_sub(1)).unwrap_or(u32::MAX);
+        let gathering = GATHERING.saturating_mul(others);
         self.gathers_until = Some(clock::instant() + gathering.min(took));
         let moments = Moments { begun: batch.begun.map_or(handed_over, |(begun, _)| begun), handed_over, committed };
         for (partition, share) in batch.shares {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::LaneError;
-use super::error::StopReason;
+use super::error::{LaneError, StopReason};
 use super::processor::{Processor, Treatment, Verdict};
 use super::running::{Failing, Held, Lane, Phase, RETRY_AFTER, Waiting};
 use super::share::{Overlay, Share};
