@@ -63,6 +63,14 @@ impl Bank {
 
     /// A worker, once it is ready. `name` tells its state and its log from others'.
     pub async fn start(&self, name: &str, arguments: &[&str]) -> Worker {
+        let worker = self.launch(name, arguments).await;
+        let (http, ready) = (Client::new(), format!("{}/readyz", worker.url));
+        eventually("it is ready", async || http.get(&ready).send().await.ok().filter(|it| it.status() == 200)).await;
+        worker
+    }
+
+    /// A worker, once it listens.
+    pub async fn launch(&self, name: &str, arguments: &[&str]) -> Worker {
         let log = self.folder.path().join(format!("{name}.log"));
         let state = self.folder.path().join(name);
         let mut command = self.command(&[&["run"], arguments].concat());
@@ -75,8 +83,6 @@ impl Bank {
         let process = command.stderr(File::create(&log).expect("a log")).spawn().expect("it starts");
         let mut worker = Worker { process, url: String::new(), log };
         worker.url = eventually("an address", async || worker.address()).await;
-        let (http, ready) = (Client::new(), format!("{}/readyz", worker.url));
-        eventually("it is ready", async || http.get(&ready).send().await.ok().filter(|it| it.status() == 200)).await;
         worker
     }
 
@@ -90,9 +96,13 @@ impl Bank {
 
     /// How many events an account has, which is its version.
     pub fn version(&self, account: &str) -> i64 {
+        self.inspect(account)["version"].as_i64().expect("a version")
+    }
+
+    /// An account as it is folded from the log.
+    pub fn inspect(&self, account: &str) -> Value {
         let shown = self.succeed(&["inspect", "account", account, "--json"]);
-        let shown: Value = serde_json::from_str(&shown).expect("JSON");
-        shown["version"].as_i64().expect("a version")
+        serde_json::from_str(&shown).expect("JSON")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -115,8 +125,9 @@ impl Drop for Bank {
 impl Worker {
     /// Where it listens, once it says so.
     fn address(&mut self) -> Option<String> {
-        let ended = self.process.try_wait().expect("its state");
-        assert!(ended.is_none(), "it ended instead of serving:\n{}", self.said());
+        if let Some(said) = self.last_words() {
+            panic!("it ended instead of serving: {said}");
+        }
         let said = self.said();
         let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let is_serving = |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with("serving "));
@@ -146,8 +157,18 @@ impl Worker {
 
     /// Asks it to leave.
     pub fn leave(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("its id");
-        kill_process(id, Signal::TERM).expect("it runs");
+        kill_process(id, signal).expect("it runs");
+    }
+
+    /// What it said, if it has ended.
+    pub fn last_words(&mut self) -> Option<String> {
+        self.process.try_wait().expect("its state").map(|status| format!("{status}\n{}", self.said()))
     }
 
     /// Waits until it has left; whether in good order.

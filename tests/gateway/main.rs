@@ -11,6 +11,7 @@ mod hostile;
 mod outage;
 mod outcomes;
 mod own_routes;
+mod own_servers;
 mod queries;
 mod raw;
 mod replies;

@@ -9,6 +9,7 @@ use headwater::clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, Verdict};
+use super::dice::Dice;
 use crate::world::{Bank, Served};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -292,22 +293,5 @@ impl Told {
             compensated: self.compensated + other.compensated,
             kills: self.kills + other.kills,
         }
-    }
-}
-
-/// Splitmix64: the same on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut roll = self.0;
-        roll = (roll ^ (roll >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        roll = (roll ^ (roll >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (roll ^ (roll >> 31)) % sides.max(1)
-    }
-
-    fn pick<'t>(&mut self, of: &'t [String]) -> &'t str {
-        &of[usize::try_from(self.roll(of.len() as u64)).unwrap_or(0)]
     }
 }

@@ -4,6 +4,7 @@
 
 mod client;
 mod crowd;
+mod dice;
 
 use super::world::Bank;
 use crowd::{Crowd, Plan};

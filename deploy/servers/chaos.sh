@@ -1,0 +1,22 @@
+# shellcheck shell=bash disable=SC2154  # home, here are set by deploy/dev
+# Real processes under load while workers and servers are killed and paused (tests/chaos). The test starts
+# servers of its own, with what was downloaded before: those of deploy/dev are never touched.
+
+chaos() {
+    local minutes=5 seed=1
+    while (($#)); do
+        [[ ${2:-} =~ ^[0-9]{1,9}$ ]] || wrong "chaos: $1 wants a number"
+        case $1 in
+            --minutes) minutes=$2 ;;
+            --seed) seed=$2 ;;
+            *) wrong "chaos takes --minutes and --seed" ;;
+        esac
+        shift 2
+    done
+    have cargo || fail "no cargo on the PATH: install the Rust toolchain that rust-toolchain.toml names"
+    locked install_missing
+    locked fetch_software
+    cd "$here/.." || exit 1
+    HEADWATER_DEV_HOME=$home HEADWATER_CHAOS_MINUTES=$((10#$minutes)) HEADWATER_CHAOS_SEED=$((10#$seed)) \
+        cargo test --all-features --locked --test chaos -- --ignored --exact --nocapture for_as_long_as_is_asked
+}
