@@ -16,7 +16,23 @@ chaos() {
     have cargo || fail "no cargo on the PATH: install the Rust toolchain that rust-toolchain.toml names"
     locked install_missing
     locked fetch_software
+    # Everything of it lies here, so that nothing stays when it is interrupted.
+    chaos_folder=$(mktemp -d)
+    trap end_chaos EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     cd "$here/.." || exit 1
-    HEADWATER_DEV_HOME=$home HEADWATER_CHAOS_MINUTES=$((10#$minutes)) HEADWATER_CHAOS_SEED=$((10#$seed)) \
+    TMPDIR=$chaos_folder HEADWATER_DEV_HOME=$home HEADWATER_CHAOS_MINUTES=$((10#$minutes)) HEADWATER_CHAOS_SEED=$((10#$seed)) \
         cargo test --all-features --locked --test chaos -- --ignored --exact --nocapture for_as_long_as_is_asked
+}
+
+# The test ends its servers itself, unless it is interrupted.
+end_chaos() {
+    local run
+    for run in "$chaos_folder"/*/run; do
+        [[ -d $run ]] || continue
+        HEADWATER_DEV_HOME=${run%/run} "$here/dev" down || true
+        HEADWATER_DEV_HOME=${run%/run} "$here/dev" reset || true
+    done
+    rm -rf "$chaos_folder"
 }

@@ -24,21 +24,28 @@ pub enum Fault {
     PostgresKilled,
 }
 
+impl Fault {
+    pub const OF_WORKERS_AND_VIEWS: &[Self] =
+        &[Self::WorkerKilled, Self::WorkerPaused, Self::RebalanceStorm, Self::PostgresKilled];
+    pub const EVERY: &[Self] =
+        &[Self::WorkerKilled, Self::WorkerPaused, Self::RebalanceStorm, Self::PostgresKilled, Self::BrokerKilled];
+}
+
 /// Draws faults: each kind comes once before any comes again, save that workers are killed thrice.
 pub struct Bag {
+    kinds: &'static [Fault],
     left: Vec<Fault>,
 }
 
 impl Bag {
-    pub const fn new() -> Self {
-        Self { left: Vec::new() }
+    pub const fn new(kinds: &'static [Fault]) -> Self {
+        Self { kinds, left: Vec::new() }
     }
 
     pub fn draw(&mut self, dice: &mut Dice) -> Fault {
-        use Fault::{BrokerKilled, PostgresKilled, RebalanceStorm, WorkerKilled, WorkerPaused};
         if self.left.is_empty() {
-            let all = [WorkerKilled, WorkerPaused, RebalanceStorm, BrokerKilled, PostgresKilled];
-            self.left.extend(all.into_iter().chain([WorkerKilled, WorkerKilled]));
+            self.left.extend_from_slice(self.kinds);
+            self.left.extend([Fault::WorkerKilled, Fault::WorkerKilled]);
         }
         let place = below(dice, self.left.len());
         self.left.swap_remove(place)
