@@ -18,6 +18,7 @@ chaos() {
     locked fetch_software
     # Everything of it lies here, so that nothing stays when it is interrupted.
     chaos_folder=$(mktemp -d)
+    chmod 755 "$chaos_folder" # for PostgreSQL's user
     trap end_chaos EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -29,7 +30,7 @@ chaos() {
 # The test ends its servers itself, unless it is interrupted.
 end_chaos() {
     local run
-    for run in "$chaos_folder"/*/run; do
+    for run in "$chaos_folder"/.tmp*/run; do
         [[ -d $run ]] || continue
         HEADWATER_DEV_HOME=${run%/run} "$here/dev" down || true
         HEADWATER_DEV_HOME=${run%/run} "$here/dev" reset || true
