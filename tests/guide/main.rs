@@ -1,4 +1,4 @@
-//! The guides of the README: what they quote is compiled and run here.
+//! The guides of the README: what they quote is compiled and run here, or in the bank.
 
 mod sweep;
 mod wallet;
@@ -14,10 +14,11 @@ fn quotes() -> Vec<String> {
 
 #[test]
 fn the_readme_quotes_what_is_compiled_here() {
-    let compiled = [include_str!("wallet.rs"), include_str!("sweep.rs")];
+    let compiled =
+        [include_str!("wallet.rs"), include_str!("sweep.rs"), include_str!("../../src/bin/bank/simulated.rs")];
     let quotes = quotes();
     assert!(quotes.len() >= 4, "{quotes:?}");
     for quote in quotes {
-        assert!(compiled.iter().any(|text| text.contains(&quote)), "not in tests/guide:\n{quote}");
+        assert!(compiled.iter().any(|text| text.contains(&quote)), "not compiled:\n{quote}");
     }
 }
