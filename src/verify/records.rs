@@ -57,42 +57,49 @@ fn key_and_value(record: &Record) -> Result<(&str, &[u8]), String> {
     Ok((key, record.value.as_deref().ok_or("it has no value")?))
 }
 
+/// What is understood of a record's key and value, which it must have.
+fn keyed<'r, T>(
+    record: &'r Record,
+    understand: impl FnOnce(&'r str, &'r [u8]) -> Result<Result<T, String>, VerifyError>,
+) -> Result<Result<T, String>, VerifyError> {
+    match key_and_value(record) {
+        Ok((key, value)) => understand(key, value),
+        Err(reason) => Ok(Err(reason)),
+    }
+}
+
 pub(super) fn command<A: Aggregate>(
     codecs: &Codecs<A>,
     record: &Record,
 ) -> Result<Result<CommandRecord, String>, VerifyError> {
-    let (key, value) = match key_and_value(record) {
-        Ok(both) => both,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let command = understood(codecs.commands.decode(value))?.map(|decoded| CommandRecord {
-        aggregate_id: key.to_owned(),
-        command_id: decoded.head.id,
-        issued_at: decoded.head.issued_at,
-        appended_at: record.timestamp,
-        schema_id: decoded.schema_id.0,
-        payload_hash: payload_hash(&value[decoded.payload], decoded.head.expected_version),
-        is_control: matches!(decoded.data, Data::Engine(_)),
-    });
-    Ok(command)
+    keyed(record, |key, value| {
+        let command = understood(codecs.commands.decode(value))?.map(|decoded| CommandRecord {
+            aggregate_id: key.to_owned(),
+            command_id: decoded.head.id,
+            issued_at: decoded.head.issued_at,
+            appended_at: record.timestamp,
+            schema_id: decoded.schema_id.0,
+            payload_hash: payload_hash(&value[decoded.payload], decoded.head.expected_version),
+            is_control: matches!(decoded.data, Data::Engine(_)),
+        });
+        Ok(command)
+    })
 }
 
 pub(super) fn event<A: Aggregate>(
     codecs: &Codecs<A>,
     record: &Record,
 ) -> Result<Result<EventRecord<A::Event>, String>, VerifyError> {
-    let (key, value) = match key_and_value(record) {
-        Ok(both) => both,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let event = understood(codecs.events.decode(value))?.map(|decoded| {
-        let event = match decoded.data {
-            Data::User(event) => event,
-            Data::Engine(never) => match never {},
-        };
-        EventRecord { aggregate_id: key.to_owned(), head: decoded.head, event }
-    });
-    Ok(event)
+    keyed(record, |key, value| {
+        let event = understood(codecs.events.decode(value))?.map(|decoded| {
+            let event = match decoded.data {
+                Data::User(event) => event,
+                Data::Engine(never) => match never {},
+            };
+            EventRecord { aggregate_id: key.to_owned(), head: decoded.head, event }
+        });
+        Ok(event)
+    })
 }
 
 pub(super) fn outcomes<A: Aggregate>(
@@ -119,11 +126,7 @@ pub(super) fn parked<A: Aggregate>(
     codecs: &Codecs<A>,
     record: &Record,
 ) -> Result<Result<ParkedRecord, String>, VerifyError> {
-    let (key, value) = match key_and_value(record) {
-        Ok(both) => both,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    Ok(understood(codecs.parked.decode(value))?.map(|parked| (key.to_owned(), parked)))
+    keyed(record, |key, value| Ok(understood(codecs.parked.decode(value))?.map(|parked| (key.to_owned(), parked))))
 }
 
 /// How records of one topic are understood.

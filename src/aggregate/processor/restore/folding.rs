@@ -67,16 +67,7 @@ impl<A: Aggregate> Restore<A> {
 
     pub(super) fn take_event(&mut self, record: &Record, codecs: &Codecs<A>) -> Result<(), PartitionError> {
         let partition = || record.topic.partition(record.partition);
-        let unknown =
-            |reason: String| PartitionError::UnknownEvent { partition: partition(), offset: record.offset, reason };
-        let id = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-        let (Some(id), Some(value)) = (id, &record.value) else {
-            return Err(unknown("its key is no text, or its value is missing".to_owned()));
-        };
-        let decoded = codecs.events.decode(value).map_err(|error| match error {
-            DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
-            other => unknown(other.to_string()),
-        })?;
+        let (id, decoded) = understood(record, |value| codecs.events.decode(value))?;
         let (head, event) = match decoded.data {
             Data::User(event) => (decoded.head, event),
             Data::Engine(never) => match never {},
@@ -116,24 +107,12 @@ impl<A: Aggregate> Restore<A> {
         }
         instance.version = head.version;
         instance.sequence = head.sequence;
-        instance.size_bytes += value.len();
+        instance.size_bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
         Ok(())
     }
 
     pub(super) fn take_parked(&mut self, record: &Record, codecs: &Codecs<A>) -> Result<(), PartitionError> {
-        let unknown = |reason: String| PartitionError::UnknownEvent {
-            partition: record.topic.partition(record.partition),
-            offset: record.offset,
-            reason,
-        };
-        let id = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-        let (Some(id), Some(value)) = (id, &record.value) else {
-            return Err(unknown("its key is no text, or its value is missing".to_owned()));
-        };
-        let parked = codecs.parked.decode(value).map_err(|error| match error {
-            DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
-            other => unknown(other.to_string()),
-        })?;
+        let (id, parked) = understood(record, |value| codecs.parked.decode(value))?;
         self.owned.parked.fold(id, parked, record.offset);
         Ok(())
     }
@@ -178,4 +157,25 @@ fn entry<'a, A: Aggregate>(
     let key = instances.get_key_value(id).map_or_else(|| Arc::from(id), |(key, _)| key.clone());
     let instance = instances.entry(key.clone()).or_default();
     (key, instance)
+}
+
+/// The aggregate's id and the content of a record that the engine wrote itself.
+fn understood<T>(
+    record: &Record,
+    decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+) -> Result<(&str, T), PartitionError> {
+    let unknown = |reason: String| PartitionError::UnknownEvent {
+        partition: record.topic.partition(record.partition),
+        offset: record.offset,
+        reason,
+    };
+    let id = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    let (Some(id), Some(value)) = (id, &record.value) else {
+        return Err(unknown("its key is no text, or its value is missing".to_owned()));
+    };
+    let decoded = decode(value).map_err(|error| match error {
+        DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
+        other => unknown(other.to_string()),
+    })?;
+    Ok((id, decoded))
 }
