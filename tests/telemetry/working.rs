@@ -76,6 +76,11 @@ impl Working {
         }
     }
 
+    /// The lines of its log that have come since the last look.
+    pub fn lines_so_far(&self) -> impl Iterator<Item = Value> {
+        self.lines.try_iter()
+    }
+
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let deadline = headwater::clock::instant() + PATIENCE;
         while !is_so(self) {
