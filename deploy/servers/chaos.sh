@@ -3,14 +3,16 @@
 # servers of its own, with what was downloaded before: those of deploy/dev are never touched.
 
 chaos() {
-    local minutes=5 seed=1
+    local settings=()
     while (($#)); do
-        [[ ${2:-} =~ ^[0-9]{1,9}$ ]] || wrong "chaos: $1 wants a number"
         case $1 in
-            --minutes) minutes=$2 ;;
-            --seed) seed=$2 ;;
-            *) wrong "chaos takes --minutes and --seed" ;;
+            --minutes | --seed | --count | --orders)
+                [[ ${2:-} =~ ^[0-9]{1,9}$ ]] || wrong "chaos: $1 wants a number"
+                ;;
+            --only) [[ ${2:-} =~ ^[a-z,-]+$ ]] || wrong "chaos: --only wants names of faults" ;;
+            *) wrong "chaos does not know $1" ;;
         esac
+        settings+=("HEADWATER_CHAOS_$(tr a-z A-Z <<<"${1#--}")=$2")
         shift 2
     done
     have cargo || fail "no cargo on the PATH: install the Rust toolchain that rust-toolchain.toml names"
@@ -23,7 +25,7 @@ chaos() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     cd "$here/.." || exit 1
-    TMPDIR=$chaos_folder HEADWATER_DEV_HOME=$home HEADWATER_CHAOS_MINUTES=$((10#$minutes)) HEADWATER_CHAOS_SEED=$((10#$seed)) \
+    env TMPDIR="$chaos_folder" HEADWATER_DEV_HOME="$home" "${settings[@]}" \
         cargo test --all-features --locked --test chaos -- --ignored --exact --nocapture for_as_long_as_is_asked
 }
 

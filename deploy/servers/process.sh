@@ -116,7 +116,7 @@ await() {
     local name=$1 port pid deadline=$((SECONDS + start_deadline_s))
     read -r pid port <"$home/run/$name"
     until "${name}_answers" "$port"; do
-        [[ -n $(command_line "$pid") ]] || give_up "$name" "$name ended instead of starting"
+        ! ended "$pid" || give_up "$name" "$name ended instead of starting"
         if ((SECONDS >= deadline)); then
             stop "$name"
             give_up "$name" "$name did not answer on port $port within $start_deadline_s s"

@@ -59,4 +59,20 @@ pub enum Mutation {
     SagaStateNotWritten,
     /// The outcome of a saga's step is taken in again when it comes again.
     StepStaysUnderWay,
+    /// A writer goes on although a copy of its last request may still be under way. No simulation finds this, since
+    /// its log gets every request once: it is for processes that a broker's requests reach late, which plant it by the
+    /// variable `PLANTED_MUTATION`.
+    SuspectWriterKept,
+}
+
+#[cfg(feature = "mutations")]
+impl Mutation {
+    /// What the environment of this process plants.
+    pub(super) fn of_environment() -> Option<Self> {
+        static PLANTED: std::sync::LazyLock<Option<Mutation>> = std::sync::LazyLock::new(|| {
+            let is_wanted = std::env::var("PLANTED_MUTATION").is_ok_and(|it| it == "SuspectWriterKept");
+            is_wanted.then_some(Mutation::SuspectWriterKept)
+        });
+        *PLANTED
+    }
 }

@@ -232,8 +232,9 @@ pub(crate) fn count() -> (u64, Duration) {
     })
 }
 
-/// What is wrong with the engine on purpose, in this thread's simulation.
+/// What is wrong with the engine on purpose, in this thread's simulation, or else in this process.
 #[cfg(feature = "mutations")]
 pub(crate) fn mutation() -> Option<crate::clock::Mutation> {
-    SEAT.with_borrow(|seat| seat.as_ref().and_then(|seat| seat.table.mutation))
+    SEAT.with_borrow(|seat| seat.as_ref().map(|seat| seat.table.mutation))
+        .unwrap_or_else(crate::clock::Mutation::of_environment)
 }

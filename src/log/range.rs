@@ -32,7 +32,11 @@ pub enum StallError {
     /// A transaction stays open.
     #[error(
         "{partition}: nothing to read at offset {next} for {stall:?} although the partition goes to {until}: a transaction \
-         that nobody ends holds it at {stable}; end it with kafka-transactions.sh --find-hanging and --abort"
+         that nobody ends holds it at {stable}; stop the workers, see with `kafka-transactions.sh find-hanging` which \
+         other partitions it holds, and end it in each: `kafka-transactions.sh abort --topic {topic} --partition \
+         {number} --start-offset {stable}`",
+        topic = .partition.topic,
+        number = .partition.partition
     )]
     HangingTransaction {
         /// Where.

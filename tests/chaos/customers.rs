@@ -1,7 +1,7 @@
 //! Customers who want something all the time, and ask any gateway, again and again, what became of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::bank::{PATIENCE, eventually};
+use super::bank::PATIENCE;
 use super::dice::Dice;
 use super::journal::{Answer, Entry, Order, What};
 
@@ -28,6 +28,8 @@ pub struct Office {
     /// How often there was which answer, by status; 0 for none at all.
     answers: Mutex<BTreeMap<u16, usize>>,
     closed: watch::Sender<bool>,
+    /// Whether some order had no answer for too long.
+    is_silent: AtomicBool,
 }
 
 /// Customers at work.
@@ -40,7 +42,8 @@ impl Office {
     pub fn new() -> Arc<Self> {
         let http = Client::builder().timeout(SILENCE).build().expect("a client");
         let (gateways, answers) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { http, gateways, next: AtomicUsize::new(0), answers, closed: watch::Sender::new(false) })
+        let closed = watch::Sender::new(false);
+        Arc::new(Self { http, gateways, next: AtomicUsize::new(0), answers, closed, is_silent: AtomicBool::default() })
     }
 
     /// Where to ask from now on.
@@ -53,26 +56,25 @@ impl Office {
         self.answers.lock().expect("not poisoned").clone()
     }
 
-    fn acknowledged(&self) -> usize {
+    /// How often there was an answer.
+    pub fn acknowledged(&self) -> usize {
         let answers = self.answers();
         [StatusCode::OK, StatusCode::UNPROCESSABLE_ENTITY].iter().filter_map(|it| answers.get(&it.as_u16())).sum()
     }
 
-    /// Waits until so many more orders were acknowledged.
-    pub async fn acknowledges(&self, more: usize) {
-        let wanted = self.acknowledged() + more;
-        eventually("orders are acknowledged", async || (self.acknowledged() >= wanted).then_some(())).await;
-    }
-
-    /// Asks one gateway after the other until one knows.
-    pub async fn ask_until_answered(&self, order: &Order, key: Uuid) -> Answer {
+    /// Asks one gateway after the other until one knows; what the last one said if none does. After one order that
+    /// nobody knew of, others are asked for once only.
+    pub async fn ask_until_answered(&self, order: &Order, key: Uuid) -> Result<Answer, String> {
         let deadline = clock::instant() + PATIENCE;
         loop {
             match self.ask(order, key).await {
-                Ok(answer) => return answer,
-                Err(last) => assert!(clock::instant() < deadline, "{key}, {order:?}: not within {PATIENCE:?}: {last}"),
+                Err(last) if clock::instant() >= deadline || self.is_silent.load(Ordering::Relaxed) => {
+                    self.is_silent.store(true, Ordering::Relaxed);
+                    return Err(format!("{key}, {order:?}: no answer, for up to {PATIENCE:?}: {last}"));
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+                answered => return answered,
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -117,13 +119,6 @@ impl Customers {
         Self { tasks, office: office.clone() }
     }
 
-    /// Panics if one of them could not go on.
-    pub fn are_well(&mut self) {
-        if let Some(ended) = self.tasks.try_join_next() {
-            panic!("a customer left before the end: {:?}", ended.err());
-        }
-    }
-
     /// Waits until each knows what became of the order that is under way: their journal.
     pub async fn finish(self) -> Vec<Entry> {
         self.office.closed.send_replace(true);
@@ -139,7 +134,7 @@ async fn live(office: &Office, accounts: &[String], mut dice: Dice) -> Vec<Entry
         let answer = match office.ask(&order, key).await {
             Ok(answer) => Some(answer),
             Err(_) if dice.roll(5) == 0 => None,
-            Err(_) => Some(office.ask_until_answered(&order, key).await),
+            Err(_) => office.ask_until_answered(&order, key).await.ok(),
         };
         if answer.is_none() {
             tokio::time::sleep(PAUSE).await;

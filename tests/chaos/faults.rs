@@ -2,50 +2,118 @@
 
 use std::time::Duration;
 
+use headwater::clock;
 use rustix::process::Signal;
 use tokio::task::block_in_place;
 
-use super::bank::{Bank, Worker};
+use super::bank::{Bank, PATIENCE, Worker, eventually};
 use super::customers::Office;
 use super::dice::Dice;
 use super::own_servers::OwnServers;
+use super::proxy::{Api, Mischief, Plot, Proxy};
 
+/// After a fault that is waited for, so many orders must be acknowledged.
+const SIGN_OF_LIFE: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Workers between storms.
 const CREW: usize = 2;
 /// Longer than the session of a group's member, which is 15 s, so that others take over.
 const PAUSED_AT_LEAST: Duration = Duration::from_secs(17);
+/// For how long the broker is away.
+const AWAY: Duration = Duration::from_mins(1);
+/// For how long single requests are disturbed.
+const PLAYED: Duration = Duration::from_secs(10);
+/// What a worker may take beyond what it had before the broker was away.
+const ROOM_MIB: u64 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     WorkerKilled,
     WorkerPaused,
     RebalanceStorm,
-    BrokerKilled,
     PostgresKilled,
+    BrokerKilled,
+    BrokerRestarted,
+    BrokerAway,
+    CommitsLate,
+    OffsetsLate,
+    RequestsDisturbed,
 }
 
 impl Fault {
-    pub const OF_WORKERS_AND_VIEWS: &[Self] =
-        &[Self::WorkerKilled, Self::WorkerPaused, Self::RebalanceStorm, Self::PostgresKilled];
-    pub const EVERY: &[Self] =
-        &[Self::WorkerKilled, Self::WorkerPaused, Self::RebalanceStorm, Self::PostgresKilled, Self::BrokerKilled];
+    const EVERY: [Self; 10] = [
+        Self::WorkerKilled,
+        Self::WorkerPaused,
+        Self::RebalanceStorm,
+        Self::PostgresKilled,
+        Self::BrokerKilled,
+        Self::BrokerRestarted,
+        Self::BrokerAway,
+        Self::CommitsLate,
+        Self::OffsetsLate,
+        Self::RequestsDisturbed,
+    ];
+
+    pub fn every() -> Vec<Self> {
+        Self::EVERY.to_vec()
+    }
+
+    /// Those that are over soon.
+    pub fn brief() -> Vec<Self> {
+        Self::EVERY.into_iter().filter(|it| !matches!(it, Self::BrokerAway | Self::BrokerRestarted)).collect()
+    }
+
+    /// What it is called on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::WorkerKilled => "worker-killed",
+            Self::WorkerPaused => "worker-paused",
+            Self::RebalanceStorm => "rebalance-storm",
+            Self::PostgresKilled => "postgres-killed",
+            Self::BrokerKilled => "broker-killed",
+            Self::BrokerRestarted => "broker-restarted",
+            Self::BrokerAway => "broker-away",
+            Self::CommitsLate => "commits-late",
+            Self::OffsetsLate => "offsets-late",
+            Self::RequestsDisturbed => "requests-disturbed",
+        }
+    }
+
+    /// What is done to single requests, if that is what it is.
+    const fn plot(self) -> Option<Plot> {
+        match self {
+            Self::CommitsLate => Some(Plot { apis: &[Api::EndTxn], mischief: &[Mischief::Late], one_in: 10 }),
+            Self::OffsetsLate => Some(Plot { apis: &[Api::TxnOffsetCommit], mischief: &[Mischief::Late], one_in: 10 }),
+            Self::RequestsDisturbed => Some(Plot { apis: Api::EVERY, mischief: Mischief::EVERY, one_in: 200 }),
+            _ => None,
+        }
+    }
+
+    /// Those of a list of names.
+    pub fn named(names: &str) -> Vec<Self> {
+        let of = |name| Self::EVERY.into_iter().find(|fault| fault.name() == name);
+        let known = Self::EVERY.map(Self::name).join(", ");
+        names.split(',').map(|name| of(name).unwrap_or_else(|| panic!("no fault is called {name}: {known}"))).collect()
+    }
 }
 
 /// Draws faults: each kind comes once before any comes again, save that workers are killed thrice.
 pub struct Bag {
-    kinds: &'static [Fault],
+    kinds: Vec<Fault>,
     left: Vec<Fault>,
 }
 
 impl Bag {
-    pub const fn new(kinds: &'static [Fault]) -> Self {
+    pub const fn new(kinds: Vec<Fault>) -> Self {
         Self { kinds, left: Vec::new() }
     }
 
     pub fn draw(&mut self, dice: &mut Dice) -> Fault {
         if self.left.is_empty() {
-            self.left.extend_from_slice(self.kinds);
-            self.left.extend([Fault::WorkerKilled, Fault::WorkerKilled]);
+            self.left.clone_from(&self.kinds);
+            if self.kinds == Fault::every() || self.kinds == Fault::brief() {
+                self.left.extend([Fault::WorkerKilled, Fault::WorkerKilled]);
+            }
         }
         let place = below(dice, self.left.len());
         self.left.swap_remove(place)
@@ -62,6 +130,7 @@ pub struct Crew<'a> {
     bank: &'a Bank,
     servers: &'a OwnServers,
     office: &'a Office,
+    proxy: &'a Proxy,
     /// By the place that names their state: one that is started anew finds it.
     workers: [Option<Worker>; 4],
     /// How often a worker ended that nobody had killed.
@@ -69,8 +138,8 @@ pub struct Crew<'a> {
 }
 
 impl<'a> Crew<'a> {
-    pub async fn start(bank: &'a Bank, servers: &'a OwnServers, office: &'a Office) -> Self {
-        let mut crew = Self { bank, servers, office, workers: Default::default(), ended_alone: 0 };
+    pub async fn start(bank: &'a Bank, servers: &'a OwnServers, office: &'a Office, proxy: &'a Proxy) -> Self {
+        let mut crew = Self { bank, servers, office, proxy, workers: Default::default(), ended_alone: 0 };
         crew.grow_to(CREW).await;
         crew
     }
@@ -98,8 +167,15 @@ impl<'a> Crew<'a> {
                 worker.signal(Signal::CONT);
             }
             Fault::RebalanceStorm => self.storm(dice).await,
-            Fault::BrokerKilled => self.without("kafka", dice).await,
-            Fault::PostgresKilled => self.without("postgres", dice).await,
+            Fault::PostgresKilled => self.without("postgres", Signal::KILL, dice).await,
+            Fault::BrokerKilled => self.without("kafka", Signal::KILL, dice).await,
+            Fault::BrokerRestarted => self.without("kafka", Signal::TERM, dice).await,
+            Fault::BrokerAway => self.broker_away().await,
+            Fault::CommitsLate | Fault::OffsetsLate | Fault::RequestsDisturbed => {
+                self.proxy.play(fault.plot());
+                tokio::time::sleep(PLAYED).await;
+                self.proxy.play(None);
+            }
         }
     }
 
@@ -112,10 +188,50 @@ impl<'a> Crew<'a> {
         self.shrink_to(CREW, dice).await;
     }
 
-    async fn without(&self, server: &str, dice: &mut Dice) {
-        self.servers.end(server, Signal::KILL).await;
+    async fn without(&self, server: &str, by: Signal, dice: &mut Dice) {
+        self.servers.end(server, by).await;
         moments(dice, 8).await;
         block_in_place(|| self.servers.up());
+    }
+
+    /// It keeps every connection, and answers nobody.
+    async fn broker_away(&self) {
+        let before = self.memory_mib();
+        self.servers.signal("kafka", Signal::STOP);
+        let (mut most, gone) = (before, clock::instant());
+        while gone.elapsed() < AWAY {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            most = most.max(self.memory_mib());
+        }
+        self.servers.signal("kafka", Signal::CONT);
+        let back = clock::instant();
+        let before_return = self.office.acknowledged();
+        let is_back = async || (self.office.acknowledged() > before_return).then_some(());
+        eventually("an order is acknowledged after the broker's return", is_back).await;
+        let took = back.elapsed();
+        println!("         answered {took:.1?} after the broker's return; memory {before} MiB before, {most} at most");
+        assert!(
+            most <= before + ROOM_MIB,
+            "a worker's memory went from {before} MiB to {most} while the broker was away"
+        );
+    }
+
+    /// Of the worker that has most.
+    fn memory_mib(&self) -> u64 {
+        self.workers.iter().flatten().map(Worker::memory_mib).max().expect("there is always one")
+    }
+
+    /// Waits until a good many orders are acknowledged.
+    pub async fn shows_life(&mut self, after: &str) -> Result<(), String> {
+        let (wanted, deadline) = (self.office.acknowledged() + SIGN_OF_LIFE, clock::instant() + PATIENCE);
+        while self.office.acknowledged() < wanted {
+            if clock::instant() >= deadline {
+                return Err(format!("within {PATIENCE:?} next to nothing is acknowledged after {after}"));
+            }
+            self.replace_the_ended().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Puts another in the place of each that ended by itself.

@@ -3,7 +3,7 @@
 use headwater::clock;
 use serde_json::json;
 
-use super::bank::Bank;
+use super::bank::{Bank, eventually};
 use super::checker::violations;
 use super::customers::{Customers, Office};
 use super::journal::{Answer, Entry, Order, What};
@@ -16,7 +16,7 @@ async fn the_checker_finds_what_is_planted() {
     office.go_to(vec![worker.url.clone()]);
     let accounts = open_accounts(&worker, 3).await;
     let customers = Customers::begin(&office, &accounts, 4, 1);
-    office.acknowledges(40).await;
+    eventually("orders are acknowledged", async || (office.acknowledged() >= 40).then_some(())).await;
     let journal = customers.finish().await;
     let found = async |journal: &[Entry]| violations(&bank, &office, &accounts, journal).await;
     let nothing = found(&journal).await;

@@ -88,10 +88,14 @@ impl Bank {
 
     /// What a command wrote that must succeed.
     pub fn succeed(&self, arguments: &[&str]) -> String {
+        self.run(arguments).unwrap_or_else(|failed| panic!("{failed}"))
+    }
+
+    /// What a command wrote; what it said instead, if it failed.
+    pub fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let Output { status, stdout, stderr } = self.command(arguments).output().expect("it runs");
         let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-        assert!(status.success(), "{arguments:?}: {status}\n{out}\n{err}");
-        out.into_owned()
+        if status.success() { Ok(out.into_owned()) } else { Err(format!("{arguments:?}: {status}\n{out}\n{err}")) }
     }
 
     /// How many events an account has, which is its version.

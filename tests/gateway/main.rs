@@ -11,6 +11,7 @@ mod hostile;
 mod outage;
 mod outcomes;
 mod own_routes;
+#[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
 mod own_servers;
 mod queries;
 mod raw;

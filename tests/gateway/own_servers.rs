@@ -51,7 +51,8 @@ impl OwnServers {
         if let Some(software) = software() {
             std::os::unix::fs::symlink(software, home.path().join("software")).expect("linked");
         }
-        let settings = ["KAFKA", "CONTROLLER", "REGISTRY", "POSTGRES"].into_iter().zip(free_ports());
+        let names = ["KAFKA", "CONTROLLER", "REGISTRY", "POSTGRES", "PROXY", "PROXIED"];
+        let settings = names.into_iter().zip(free_ports());
         let settings = settings.map(|(name, port)| (format!("HEADWATER_DEV_{name}_PORT"), port.to_string())).collect();
         let servers = Self { home, settings };
         servers.up();
@@ -81,16 +82,31 @@ impl OwnServers {
         lines.map(|(name, value)| variable(name, value.trim_matches('\''))).collect()
     }
 
+    /// Where a proxy of the broker is to listen, and where the broker is behind it.
+    pub fn proxy_ports(&self) -> [u16; 2] {
+        ["PROXY", "PROXIED"].map(|name| {
+            let name = format!("HEADWATER_DEV_{name}_PORT");
+            let (_, port) = self.settings.iter().find(|(of, _)| *of == name).expect("it was chosen");
+            port.parse().expect("a port")
+        })
+    }
+
     /// Ends one of them by a signal: TERM is how whoever looks after it would, KILL is a crash.
     pub async fn end(&self, name: &str, signal: Signal) {
-        let run = std::fs::read_to_string(self.home.path().join("run").join(name)).expect("it was started");
-        let id = run.split_whitespace().next().and_then(|id| id.parse().ok());
-        let id = id.and_then(Pid::from_raw).expect("its id");
-        kill_process(id, signal).expect("it runs");
+        let id = self.signal(name, signal);
         // A process that has ended has no command line, whether somebody asked for its end or not.
         let command_line = format!("/proc/{}/cmdline", id.as_raw_nonzero());
         let has_ended = || std::fs::read(&command_line).unwrap_or_default().is_empty();
         eventually("the server ends", async || has_ended().then_some(())).await;
+    }
+
+    /// Sends one of them a signal. Its id.
+    pub fn signal(&self, name: &str, signal: Signal) -> Pid {
+        let run = std::fs::read_to_string(self.home.path().join("run").join(name)).expect("it was started");
+        let id = run.split_whitespace().next().and_then(|id| id.parse().ok());
+        let id = id.and_then(Pid::from_raw).expect("its id");
+        kill_process(id, signal).expect("it runs");
+        id
     }
 }
 

@@ -234,6 +234,14 @@ pub(super) fn committed_offsets<C: rdkafka::consumer::ConsumerContext>(
         match answer {
             Ok(answer) => return Ok(committed_in(&answer, partitions)),
             Err(error) if code_of(&error).is_some_and(is_temporary) && remaining > RETRY_PAUSE => sleep(RETRY_PAUSE),
+            // The broker answers so as well while a transaction that wrote to them is open.
+            Err(error) if matches!(code_of(&error), Some(Code::OperationTimedOut | Code::UnstableOffsetCommit)) => {
+                let doing = format!(
+                    "{doing}, which an open transaction holds if the cluster answers otherwise: if that stays, see \
+                     `kafka-transactions.sh find-hanging --topic __consumer_offsets`"
+                );
+                return Err(log_error(&doing, &error, None));
+            }
             Err(error) => return Err(log_error(&doing, &error, None)),
         }
     }
