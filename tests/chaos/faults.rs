@@ -238,9 +238,8 @@ impl<'a> Crew<'a> {
     pub async fn replace_the_ended(&mut self) {
         for place in 0..self.workers.len() {
             let Some(said) = self.workers[place].as_mut().and_then(Worker::last_words) else { continue };
-            self.ended_alone += 1;
-            let lines: Vec<_> = said.lines().collect();
-            println!("a worker ended by itself: {}", lines[lines.len().saturating_sub(5)..].join("\n  "));
+            self.tell_of_the_end(&said);
+            self.workers[place] = None;
             self.launch(place).await;
         }
     }
@@ -269,9 +268,24 @@ impl<'a> Crew<'a> {
     }
 
     async fn launch(&mut self, place: usize) {
-        self.workers[place] = None;
-        self.workers[place] = Some(self.bank.launch(&format!("worker-{place}"), &[]).await);
+        let deadline = clock::instant() + PATIENCE;
+        while self.workers[place].is_none() {
+            match self.bank.try_to_launch(&format!("worker-{place}"), &[]).await {
+                Ok(worker) => self.workers[place] = Some(worker),
+                Err(said) => {
+                    assert!(clock::instant() < deadline, "no worker can be started: {said}");
+                    self.tell_of_the_end(&said);
+                }
+            }
+        }
         self.tell_where_to_ask();
+    }
+
+    /// Of a worker that nobody has killed.
+    fn tell_of_the_end(&mut self, said: &str) {
+        self.ended_alone += 1;
+        let lines: Vec<_> = said.lines().collect();
+        println!("a worker ended by itself: {}", lines[lines.len().saturating_sub(5)..].join("\n  "));
     }
 
     fn tell_where_to_ask(&self) {

@@ -96,15 +96,10 @@ impl Plan {
         let mut struck = BTreeMap::new();
         let began = clock::instant();
         crew.shows_life("the first order").await?;
-        loop {
-            let is_due = |kind| struck.get(kind).is_none_or(|times| *times < self.count);
-            if began.elapsed() >= self.time
-                && bag.is_empty()
-                && !self.kinds.iter().any(is_due)
-                && office.acknowledged() >= self.orders
-            {
-                break;
-            }
+        let is_due = |struck: &BTreeMap<_, _>| {
+            self.kinds.iter().any(|kind| struck.get(kind).is_none_or(|times| *times < self.count))
+        };
+        while began.elapsed() < self.time || !bag.is_empty() || is_due(&struck) {
             let fault = bag.draw(&mut dice);
             println!("{:>6.1} s {fault:?}, {} acknowledged", began.elapsed().as_secs_f64(), office.acknowledged());
             crew.strike(fault, &mut dice).await;
@@ -112,6 +107,11 @@ impl Plan {
             crew.replace_the_ended().await;
             // Otherwise the next fault meets what this one left behind.
             if dice.roll(2) == 0 {
+                crew.shows_life(&format!("{struck:?}")).await?;
+            }
+            // The orders that are wanted are spread over the faults.
+            let orders = self.orders * struck.values().sum::<usize>() / (self.count * self.kinds.len());
+            while office.acknowledged() < orders.min(self.orders) {
                 crew.shows_life(&format!("{struck:?}")).await?;
             }
         }
@@ -150,7 +150,7 @@ async fn for_as_long_as_is_asked() {
     let plan = Plan {
         kinds: std::env::var("HEADWATER_CHAOS_ONLY").map_or_else(|_| Fault::every(), |names| Fault::named(&names)),
         time: Duration::from_mins(number("HEADWATER_CHAOS_MINUTES").unwrap_or(if count.is_some() { 0 } else { 5 })),
-        count: count.unwrap_or(1),
+        count: count.unwrap_or(1).max(1),
         orders: size("HEADWATER_CHAOS_ORDERS").unwrap_or(0),
         seed: number("HEADWATER_CHAOS_SEED").unwrap_or(1),
         planted: None,

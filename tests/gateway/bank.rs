@@ -71,6 +71,12 @@ impl Bank {
 
     /// A worker, once it listens.
     pub async fn launch(&self, name: &str, arguments: &[&str]) -> Worker {
+        let launched = self.try_to_launch(name, arguments).await;
+        launched.unwrap_or_else(|said| panic!("it ended instead of serving: {said}"))
+    }
+
+    /// A worker, once it listens; what it said, if it ended instead.
+    pub async fn try_to_launch(&self, name: &str, arguments: &[&str]) -> Result<Worker, String> {
         let log = self.folder.path().join(format!("{name}.log"));
         let state = self.folder.path().join(name);
         let mut command = self.command(&[&["run"], arguments].concat());
@@ -82,8 +88,8 @@ impl Bank {
         command.env("HEADWATER_HTTP__CONCURRENCY_PER_CLIENT", "0");
         let process = command.stderr(File::create(&log).expect("a log")).spawn().expect("it starts");
         let mut worker = Worker { process, url: String::new(), log };
-        worker.url = eventually("an address", async || worker.address()).await;
-        worker
+        worker.url = eventually("an address", async || worker.address()).await?;
+        Ok(worker)
     }
 
     /// What a command wrote that must succeed.
@@ -127,16 +133,16 @@ impl Drop for Bank {
 }
 
 impl Worker {
-    /// Where it listens, once it says so.
-    fn address(&mut self) -> Option<String> {
+    /// Where it listens, once it says so; or what it said, if it has ended.
+    fn address(&mut self) -> Option<Result<String, String>> {
         if let Some(said) = self.last_words() {
-            panic!("it ended instead of serving: {said}");
+            return Some(Err(said));
         }
         let said = self.said();
         let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let is_serving = |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with("serving "));
         let serving = lines.into_iter().find(is_serving)?;
-        Some(format!("http://{}", serving["address"].as_str()?))
+        Some(Ok(format!("http://{}", serving["address"].as_str()?)))
     }
 
     fn said(&self) -> String {
