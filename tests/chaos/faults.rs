@@ -82,9 +82,15 @@ impl Fault {
     /// What is done to single requests, if that is what it is.
     const fn plot(self) -> Option<Plot> {
         match self {
-            Self::CommitsLate => Some(Plot { apis: &[Api::EndTxn], mischief: &[Mischief::Late], one_in: 10 }),
-            Self::OffsetsLate => Some(Plot { apis: &[Api::TxnOffsetCommit], mischief: &[Mischief::Late], one_in: 10 }),
-            Self::RequestsDisturbed => Some(Plot { apis: Api::EVERY, mischief: Mischief::EVERY, one_in: 200 }),
+            // What is held keeps a transaction open in some partitions while it is already written to others.
+            Self::CommitsLate => Some(&[(Api::EndTxn, &[Mischief::Late], 5), (Api::Produce, &[Mischief::Held], 5)]),
+            Self::OffsetsLate => Some(&[(Api::TxnOffsetCommit, &[Mischief::Late], 5)]),
+            Self::RequestsDisturbed => Some(&[
+                (Api::Produce, Mischief::EVERY, 50),
+                (Api::Fetch, Mischief::EVERY, 200),
+                (Api::EndTxn, Mischief::EVERY, 50),
+                (Api::TxnOffsetCommit, Mischief::EVERY, 50),
+            ]),
             _ => None,
         }
     }
@@ -194,16 +200,16 @@ impl<'a> Crew<'a> {
         block_in_place(|| self.servers.up());
     }
 
-    /// It keeps every connection, and answers nobody.
+    /// Nothing reaches it, and nothing comes from it.
     async fn broker_away(&self) {
         let before = self.memory_mib();
-        self.servers.signal("kafka", Signal::STOP);
+        self.proxy.cut(true);
         let (mut most, gone) = (before, clock::instant());
         while gone.elapsed() < AWAY {
             tokio::time::sleep(Duration::from_millis(500)).await;
             most = most.max(self.memory_mib());
         }
-        self.servers.signal("kafka", Signal::CONT);
+        self.proxy.cut(false);
         let back = clock::instant();
         let before_return = self.office.acknowledged();
         let is_back = async || (self.office.acknowledged() > before_return).then_some(());

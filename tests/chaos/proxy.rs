@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::dice::Dice;
@@ -19,10 +20,6 @@ pub enum Api {
     Fetch = 1,
     EndTxn = 26,
     TxnOffsetCommit = 28,
-}
-
-impl Api {
-    pub const EVERY: &[Self] = &[Self::Produce, Self::Fetch, Self::EndTxn, Self::TxnOffsetCommit];
 }
 
 /// What becomes of a request.
@@ -44,13 +41,8 @@ impl Mischief {
     pub const EVERY: &[Self] = &[Self::Held, Self::Lost, Self::ResponseLost, Self::Copied, Self::Late];
 }
 
-/// One in so many requests of these kinds meets one of these fates.
-#[derive(Clone)]
-pub struct Plot {
-    pub apis: &'static [Api],
-    pub mischief: &'static [Mischief],
-    pub one_in: u64,
-}
+/// One in so many requests of a kind meets one of these fates.
+pub type Plot = &'static [(Api, &'static [Mischief], u64)];
 
 /// Requests that met each fate.
 pub type Counts = BTreeMap<(Api, Mischief), usize>;
@@ -58,6 +50,8 @@ pub type Counts = BTreeMap<(Api, Mischief), usize>;
 struct Stage {
     behind: u16,
     plot: Mutex<Option<Plot>>,
+    /// Whether nothing gets through, in either direction.
+    cut: watch::Sender<bool>,
     dice: Mutex<Dice>,
     counts: Mutex<Counts>,
     /// What the broker said to late ends of transactions, by Kafka's error codes; 0 is that it did what they asked for.
@@ -76,7 +70,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", front)).await.expect("a port that is free");
         let dice = Mutex::new(Dice(seed));
         let (plot, counts, late) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let stage = Arc::new(Stage { behind, plot, dice, counts, late });
+        let stage = Arc::new(Stage { behind, plot, cut: watch::Sender::new(false), dice, counts, late });
         let listening = tokio::spawn(listen(listener, stage.clone()));
         Self { stage, listening }
     }
@@ -84,6 +78,11 @@ impl Proxy {
     /// From now on this happens; nothing, if there is no plot.
     pub fn play(&self, plot: Option<Plot>) {
         *self.stage.plot.lock().expect("not poisoned") = plot;
+    }
+
+    /// Whether nothing gets through from now on. Connections stay, and what was sent meanwhile arrives afterwards.
+    pub fn cut(&self, is_cut: bool) {
+        self.stage.cut.send_replace(is_cut);
     }
 
     /// What happened so far.
@@ -117,7 +116,7 @@ async fn listen(listener: TcpListener, stage: Arc<Stage>) {
             // When one direction ends, so does the connection.
             tokio::select! {
                 _ = requests(from_client, to_broker, &stage, &doomed) => {}
-                _ = responses(from_broker, to_client, &doomed) => {}
+                _ = responses(from_broker, to_client, &stage, &doomed) => {}
             }
         });
     }
@@ -144,6 +143,7 @@ async fn requests(
                 return Ok(());
             }
         }
+        stage.is_whole().await;
         to.write_all(&request).await?;
     }
 }
@@ -151,10 +151,12 @@ async fn requests(
 async fn responses(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
+    stage: &Stage,
     doomed: &Mutex<HashSet<i32>>,
 ) -> std::io::Result<()> {
     loop {
         let response = frame(&mut from).await?;
+        stage.is_whole().await;
         if doomed.lock().expect("not poisoned").contains(&correlation(&response)) {
             return Ok(());
         }
@@ -178,16 +180,22 @@ fn correlation(frame: &[u8]) -> i32 {
 
 impl Stage {
     fn fate(&self, request: &[u8]) -> Option<Mischief> {
-        let plot = self.plot.lock().expect("not poisoned").clone()?;
+        let plot = (*self.plot.lock().expect("not poisoned"))?;
         let asked = request.get(4..6).and_then(|it| it.try_into().ok()).map(i16::from_be_bytes)?;
-        let api = plot.apis.iter().copied().find(|api| *api as i16 == asked)?;
+        let (api, mischief, one_in) = plot.iter().copied().find(|(api, ..)| *api as i16 == asked)?;
         let mut dice = self.dice.lock().expect("not poisoned");
-        if dice.roll(plot.one_in) > 0 {
+        if dice.roll(one_in) > 0 {
             return None;
         }
-        let place = usize::try_from(dice.roll(plot.mischief.len() as u64)).expect("below the count");
-        *self.counts.lock().expect("not poisoned").entry((api, plot.mischief[place])).or_default() += 1;
-        Some(plot.mischief[place])
+        let place = usize::try_from(dice.roll(mischief.len() as u64)).expect("below the count");
+        *self.counts.lock().expect("not poisoned").entry((api, mischief[place])).or_default() += 1;
+        Some(mischief[place])
+    }
+
+    /// Waits until something gets through.
+    async fn is_whole(&self) {
+        // The sender is this stage's, so that it cannot be gone.
+        let _ = self.cut.subscribe().wait_for(|is_cut| !is_cut).await;
     }
 
     fn moment(&self) -> Duration {

@@ -93,20 +93,14 @@ impl OwnServers {
 
     /// Ends one of them by a signal: TERM is how whoever looks after it would, KILL is a crash.
     pub async fn end(&self, name: &str, signal: Signal) {
-        let id = self.signal(name, signal);
-        // A process that has ended has no command line, whether somebody asked for its end or not.
-        let command_line = format!("/proc/{}/cmdline", id.as_raw_nonzero());
-        let has_ended = || std::fs::read(&command_line).unwrap_or_default().is_empty();
-        eventually("the server ends", async || has_ended().then_some(())).await;
-    }
-
-    /// Sends one of them a signal. Its id.
-    pub fn signal(&self, name: &str, signal: Signal) -> Pid {
         let run = std::fs::read_to_string(self.home.path().join("run").join(name)).expect("it was started");
         let id = run.split_whitespace().next().and_then(|id| id.parse().ok());
         let id = id.and_then(Pid::from_raw).expect("its id");
         kill_process(id, signal).expect("it runs");
-        id
+        // A process that has ended has no command line, whether somebody asked for its end or not.
+        let command_line = format!("/proc/{}/cmdline", id.as_raw_nonzero());
+        let has_ended = || std::fs::read(&command_line).unwrap_or_default().is_empty();
+        eventually("the server ends", async || has_ended().then_some(())).await;
     }
 }
 
