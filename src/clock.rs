@@ -5,6 +5,7 @@
 
 mod mutation;
 mod seeded;
+mod tasks;
 mod threads;
 pub(crate) mod turns;
 
@@ -21,6 +22,8 @@ use uuid::Uuid;
 pub use mutation::Mutation;
 pub(crate) use mutation::is_planted;
 pub use seeded::Seeded;
+pub use tasks::sleep;
+pub(crate) use tasks::{finish, start, within};
 pub(crate) use threads::{Thread, elapsed, pause, receive, ring, spawn, wait};
 use turns::Seat;
 
@@ -223,11 +226,6 @@ const SIMULATED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
 pub fn instant() -> std::time::Instant {
     Seat::mine().map_or_else(std::time::Instant::now, |seat| seat.instant())
-}
-
-/// Comes back after so long.
-pub async fn sleep(duration: std::time::Duration) {
-    tokio::time::sleep(duration).await;
 }
 
 /// A new time-ordered id (UUID version 7): its first 48 bits say when it was made.

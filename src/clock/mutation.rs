@@ -57,6 +57,22 @@ pub enum Mutation {
     CommandOutsideTransaction,
     /// The state of a saga's instance is not written with its commands.
     SagaStateNotWritten,
+    /// The position of a view is stored in a transaction after the one of its rows.
+    ViewPositionOutsideTransaction,
+    /// The position of a view is stored whatever it was before.
+    ViewPositionNotCompared,
+    /// The stored position of a view is one past what was folded.
+    ViewPositionOneTooFar,
+    /// Batches that are written together store the position of the first.
+    ViewPositionOfFirstBatch,
+    /// A row that is written once adds to its sums each time.
+    RepeatedRowAddsAgain,
+    /// A later event of an aggregate that is parked in a view is folded.
+    ParkedInViewFolded,
+    /// A worker that is given a partition of a view does not ask which of its aggregates are parked.
+    ParkedInViewNotRead,
+    /// A replay of a view to its first event keeps the rows.
+    ReplayKeepsRows,
     /// The outcome of a saga's step is taken in again when it comes again.
     StepStaysUnderWay,
     /// A writer goes on although a copy of its last request may still be under way. No simulation finds this, since

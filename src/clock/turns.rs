@@ -172,6 +172,12 @@ impl Seat {
         done
     }
 
+    fn is_alone(&self) -> bool {
+        let state = self.table.lock();
+        let others = state.players.iter().enumerate().filter(|(number, _)| *number != self.number);
+        others.into_iter().all(|(_, player)| matches!(player.awaits, Awaits::Gone))
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.table.lock().players[self.number].awaits, Awaits::Gone)
     }
@@ -215,6 +221,16 @@ pub(crate) fn pass() {
     if let Some(seat) = Seat::mine() {
         seat.give(Awaits::Turn);
     }
+}
+
+/// In a simulation, waits until all other threads of it have ended, or so long; whether they have.
+pub(crate) fn until_alone(wait: Duration) -> bool {
+    let Some(seat) = Seat::mine() else { return true };
+    let until = seat.now() + wait;
+    while !seat.is_alone() && seat.now() < until {
+        seat.wait(until.saturating_sub(seat.now()));
+    }
+    seat.is_alone()
 }
 
 /// In a simulation, whoever waits for a change is to look again.

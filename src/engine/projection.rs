@@ -23,7 +23,7 @@ pub trait ProjectionType: Send + Sync {
     /// Holds its view to its events. Blocks.
     fn verify(&self, scope: &Scope<'_>, on: &Database<'_>, findings: &mut Findings) -> Result<ViewCounts, VerifyError>;
     /// Starts a worker. To be called within a tokio runtime that lives as long as the worker.
-    async fn start(&self, views: &Views, parts: WorkerParts) -> Result<Worker, WorkerError>;
+    async fn start(&self, views: &Views, parts: WorkerParts, settings: WorkerSettings) -> Result<Worker, WorkerError>;
     /// Where a replay would set each partition. Changes nothing.
     async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError>;
     /// Does what a plan says.
@@ -62,8 +62,8 @@ impl<P: Projection> ProjectionType for Erased<P> {
         verify::view(scope, on, &*self.0, findings)
     }
 
-    async fn start(&self, views: &Views, parts: WorkerParts) -> Result<Worker, WorkerError> {
-        Worker::start(self.0.clone(), views, parts, WorkerSettings::default()).await
+    async fn start(&self, views: &Views, parts: WorkerParts, settings: WorkerSettings) -> Result<Worker, WorkerError> {
+        Worker::start(self.0.clone(), views, parts, settings).await
     }
 
     async fn plan_replay(&self, views: &Views, parts: &WorkerParts, target: &Target) -> Result<Plan, ReplayError> {

@@ -14,7 +14,7 @@ use crate::aggregate::HandOffTargets;
 use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::lane::{LaneError, Lanes};
 use crate::projection::WorkerError;
-use crate::projection::worker::{Pulse, Worker};
+use crate::projection::worker::{Pulse, Worker, WorkerSettings};
 
 /// What a worker can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl Roles {
             let failed = |source: WorkerError| RoleError::Projections { view, source };
             let views = engine.views().await.map_err(|error| failed(error.into()))?;
             let parts = engine.worker_parts(Some(self.instance.name().to_owned()));
-            let worker = projection.start(views, parts).await.map_err(failed)?;
+            let worker = projection.start(views, parts, WorkerSettings::default()).await.map_err(failed)?;
             self.workers.push(RunningWorker::watch(worker));
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::tables::{Shape, Table, TableKind};
 use super::value::{RowKey, Value};
 use super::versions::Versions;
 use super::views::{Epoch, Generation, ParkedAggregate, SourcePartition};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, is_planted};
 use crate::position::{Offset, Sequence, Version};
 
 /// How far a partition goes on with a batch, and from where.
@@ -314,8 +314,10 @@ impl Batch {
                 entry.insert(advance);
             }
             btree_map::Entry::Occupied(mut entry) => {
-                let expected = entry.get().expected;
-                entry.insert(Advance { expected, ..advance });
+                let before = *entry.get();
+                let merged = Advance { expected: before.expected, ..advance };
+                let planted = is_planted!(ViewPositionOfFirstBatch);
+                entry.insert(if planted { before } else { merged });
             }
         }
     }
@@ -358,6 +360,12 @@ impl Batch {
             self.merge_parking(key, parking);
         }
         self.events += later.events;
+    }
+
+    /// The changes without the positions, and the positions without the changes: what must never be apart.
+    pub(super) fn torn(&self) -> (Self, Self) {
+        let positions = Self { advances: self.advances.clone(), ..Self::of(&self.shape, self.generation) };
+        (Self { advances: BTreeMap::new(), ..self.clone() }, positions)
     }
 
     /// How many events it holds.

@@ -92,6 +92,11 @@ pub enum ViewError {
 }
 
 impl ViewError {
+    /// Whether the database is away or busy.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {

@@ -6,6 +6,7 @@
 //! the same place each time.
 
 mod outside;
+mod views;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +15,17 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::log::{
     Bounds, CommittedOffset, Fence, Group, Isolation, Log, LogError, Member, Outgoing, Polled, Reader, Sender, Topic,
     TopicPartition, TopicSpec, TransactionError, Writer, Written,
 };
 use crate::position::Offset;
+use crate::projection::ViewStore;
 use outside::{FaultyReader, FaultySender};
+use views::FaultyViews;
 
-/// The calls of the log port that change something or hold something up.
+/// The calls of the ports to the log and to the views' database that change something or hold something up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is named as the call it stands for")]
 pub enum Call {
@@ -42,6 +45,10 @@ pub enum Call {
     Fence,
     Read,
     Deliver,
+    OpenView,
+    ViewProgress,
+    ViewParked,
+    ApplyToView,
 }
 
 /// What happens at a call.
@@ -72,6 +79,8 @@ pub struct Strike {
 pub(crate) trait Fate: std::fmt::Debug + Send + Sync {
     /// Before every call.
     fn wait(&self);
+    /// How long such a call takes.
+    fn stall(&self, call: Call) -> Duration;
     /// What happens at a call that changes something or holds something up.
     fn strike(&self, call: Call) -> Option<Fault>;
 }
@@ -121,6 +130,12 @@ impl Faults {
         Arc::new(FaultyLog { log, faults: self.clone() })
     }
 
+    /// A database of views in front of `store` in which the faults happen.
+    #[must_use]
+    pub fn before_views(&self, store: Arc<dyn ViewStore>) -> Arc<dyn ViewStore> {
+        Arc::new(FaultyViews { store, faults: self.clone() })
+    }
+
     /// Whether the process has stopped.
     #[must_use]
     pub fn crashed(&self) -> bool {
@@ -138,11 +153,25 @@ impl Faults {
         self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn wait(&self) {
+        self.0.fate.iter().for_each(|fate| fate.wait());
+    }
+
+    fn stall(&self, call: Call) -> Duration {
+        self.wait();
+        self.0.fate.as_ref().map_or(Duration::ZERO, |fate| fate.stall(call))
+    }
+
     fn decree(&self, call: Call) -> Decree {
-        let struck = self.0.fate.as_ref().and_then(|fate| {
-            fate.wait();
-            fate.strike(call)
-        });
+        let stall = self.stall(call);
+        if !stall.is_zero() {
+            clock::pause(stall);
+        }
+        self.struck(call)
+    }
+
+    fn struck(&self, call: Call) -> Decree {
+        let struck = self.0.fate.as_ref().and_then(|fate| fate.strike(call));
         if self.crashed() {
             return Decree::Dead;
         }
@@ -207,7 +236,7 @@ impl Faults {
 
     /// Calls that only ask are not struck, but they fail once the process has stopped.
     fn asking<T>(&self, make: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
-        self.0.fate.iter().for_each(|fate| fate.wait());
+        self.wait();
         if self.crashed() { Err(LogError::Fatal("the process has stopped".to_owned())) } else { make() }
     }
 }

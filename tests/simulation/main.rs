@@ -8,12 +8,14 @@ mod purse;
 #[path = "../processor/tally.rs"]
 #[expect(dead_code, reason = "some of it is for the processor's own tests")]
 mod tally;
+mod totals;
 
 use headwater::clock::{self, Seeded};
 use headwater::testing::simulation::Simulation;
 
 use purse::{Approve, Delivery, Fill, Lock, Purse, Unlock};
 use tally::{Add, Pass, Tally};
+use totals::Totals;
 
 /// More than the default takes: `HEADWATER_TEST_SEEDS=100000`.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
@@ -43,6 +45,10 @@ fn tallying(random: &mut Seeded) -> (String, tally::Command) {
 
 fn tallies() -> Simulation {
     Simulation::new("test").aggregate::<Tally>().commands::<Tally>(tallying)
+}
+
+fn views() -> Simulation {
+    tallies().projection(Totals)
 }
 
 /// A purse's commands, most of which lead to a delivery: at once, after a while, or back.
@@ -85,9 +91,15 @@ fn whatever_happens_a_saga_does_every_step_once() {
 }
 
 #[test]
+fn whatever_happens_a_view_is_the_fold_of_its_events() {
+    hold(&views(), seeds(100));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_schedule() {
     for seed in 0..10 {
         assert_eq!(tallies().replay(seed), tallies().replay(seed));
         assert_eq!(deliveries().replay(seed), deliveries().replay(seed));
+        assert_eq!(views().replay(seed), views().replay(seed));
     }
 }

@@ -3,7 +3,7 @@
 use headwater::clock::Mutation;
 use headwater::testing::simulation::Simulation;
 
-use crate::{deliveries, tallies};
+use crate::{deliveries, tallies, views};
 
 /// Each is found within so many seeds.
 const SEEDS: u64 = 600;
@@ -45,6 +45,23 @@ fn what_is_planted_into_command_processors_is_found() {
             Mutation::DroppedSnapshotsForgotten,
             Mutation::ReplyOutsideTransaction,
             Mutation::CommandOutsideTransaction,
+        ],
+    );
+}
+
+#[test]
+fn what_is_planted_into_views_is_found() {
+    found(
+        views,
+        &[
+            Mutation::ViewPositionOutsideTransaction,
+            Mutation::ViewPositionNotCompared,
+            Mutation::ViewPositionOneTooFar,
+            Mutation::ViewPositionOfFirstBatch,
+            Mutation::RepeatedRowAddsAgain,
+            Mutation::ParkedInViewFolded,
+            Mutation::ParkedInViewNotRead,
+            Mutation::ReplayKeepsRows,
         ],
     );
 }

@@ -1,5 +1,6 @@
 //! The bank on the engine itself, in the simulator: whatever becomes of its workers, every command is judged
-//! once, every saga does each of its steps once, and money is conserved at every prefix of the log.
+//! once, every saga does each of its steps once, the view of the accounts is what their events make it, and
+//! money is conserved at every prefix of the log.
 
 use headwater::clock::Seeded;
 use headwater::testing::simulation::Simulation;
@@ -11,6 +12,7 @@ use crate::account::fixtures::name;
 use crate::account::properties::{accounts, wishes};
 use crate::account::{Account, AccountCommand, OpenAccount};
 use crate::conservation::Conservation;
+use crate::projections::Accounts;
 use crate::registry::AccountRegistry;
 use crate::sagas::{Request, Transfer};
 
@@ -31,6 +33,7 @@ fn whatever_becomes_of_the_workers_money_is_conserved() {
         .aggregate::<AccountRegistry>()
         .saga::<Transfer>()
         .saga::<Request>()
+        .projection(Accounts)
         .invariant::<Conservation>()
         .commands::<Account>(wish);
     let summary = bank.run(0..40).unwrap_or_else(|failure| panic!("{failure}"));

@@ -79,7 +79,7 @@ impl<P: Projection> Builder<P> {
             let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(stretch) = next else { return Ok(true) };
             fold.begin_anew();
-            fold.add_parked(&self.parked);
+            fold.start(stretch.0.source, &self.parked);
             if !self.fold_one(&mut fold, reader.as_mut(), stretch, failed)? {
                 return Ok(false);
             }

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use super::WorkerSettings;
 use super::link::{Control, Job, Located, Measured, Report, Write};
-use crate::clock::{self, Clock, Timestamp};
+use crate::clock::{self, Clock, Timestamp, is_planted, turns};
 use crate::projection::{Applied, Batch, Progress, Shape, ViewError, Views};
 use crate::trace;
 
@@ -55,16 +54,23 @@ impl Applier {
 
     /// Writes until the thread drops its end of the queue.
     pub async fn run(mut self) {
-        let mut check = tokio::time::interval(self.settings.reset_check);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check_at = clock::instant();
         loop {
-            tokio::select! {
-                job = self.jobs.recv() => match job {
-                    Some(Job::Write(write)) => self.write(write).await,
-                    Some(Job::Locate) => self.locate().await,
-                    None => return,
-                },
-                _ = check.tick() => self.look_for_resets().await,
+            let until_check = check_at.saturating_duration_since(clock::instant());
+            let job = tokio::select! {
+                // However many jobs there are.
+                biased;
+                () = clock::sleep(until_check) => None,
+                job = self.jobs.recv() => Some(job),
+            };
+            match job {
+                Some(Some(Job::Write(write))) => self.write(write).await,
+                Some(Some(Job::Locate)) => self.locate().await,
+                Some(None) => return,
+                None => {
+                    self.look_for_resets().await;
+                    check_at = clock::instant() + self.settings.reset_check;
+                }
             }
         }
     }
@@ -72,6 +78,7 @@ impl Applier {
     fn report(&self, report: Report) {
         // There is room for the few jobs that can be under way; without a thread nobody needs to know.
         let _ = self.reports.try_send(report);
+        turns::stir();
     }
 
     /// A reset shows in the next batch; but an idle view has none. An exchanged generation shows only here.
@@ -107,8 +114,8 @@ impl Applier {
     }
 
     async fn in_time<T>(&self, asked: impl Future<Output = Result<T, ViewError>>) -> Result<T, ViewError> {
-        let silent = |_| ViewError::Unavailable("it does not answer".to_owned());
-        tokio::time::timeout(self.settings.hand_over, asked).await.map_err(silent)?
+        let silent = || ViewError::Unavailable("it does not answer".to_owned());
+        clock::within(self.settings.hand_over, asked).await.ok_or_else(silent)?
     }
 
     async fn locate(&self) {
@@ -147,7 +154,7 @@ impl Applier {
         let report = self.write_for_sure(&batch, number, &measured).await;
         self.report(report);
         if batch.events() > FEW {
-            self.gathers_until = clock::instant() + begun.elapsed().min(LONGEST_GATHERING);
+            self.gathers_until = clock::instant() + clock::elapsed(begun).min(LONGEST_GATHERING);
         }
         if locate {
             self.locate().await;
@@ -160,38 +167,49 @@ impl Applier {
             return Some(job);
         }
         let left = self.gathers_until.checked_duration_since(clock::instant()).filter(|_| events < MANY)?;
-        tokio::time::timeout(left, self.jobs.recv()).await.ok().flatten()
+        clock::within(left, self.jobs.recv()).await.flatten()
     }
 
     /// Tries until it is written or worthless.
     async fn write_for_sure(&self, batch: &Batch, number: u64, measured: &Measured) -> Report {
         let (least, most) = self.settings.retry;
-        let pauses = ExponentialBuilder::default().with_min_delay(least).with_max_delay(most).with_jitter();
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(least)
+            .with_max_delay(most)
+            .with_jitter()
+            .with_jitter_seed(clock::random());
         let mut pauses = pauses.without_max_times().build();
         while !self.control.is_discarded(number) {
             let begun = clock::instant();
-            let applied = tokio::time::timeout(self.settings.transaction_limit, self.views.store().apply(batch)).await;
+            let applied = clock::within(self.settings.transaction_limit, self.apply(batch)).await;
             match applied {
-                Ok(Ok(Applied::Done)) => {
-                    self.measure(batch.events(), begun.elapsed(), measured.newest);
+                Some(Ok(Applied::Done)) => {
+                    self.measure(batch.events(), clock::elapsed(begun), measured.newest);
                     self.control.set_status(|status| status.database = None);
                     self.views.has_changed(self.control.view());
                     return Report::Done(number);
                 }
-                Ok(Ok(Applied::Moved)) => {
+                Some(Ok(Applied::Moved)) => {
                     measured.spans.iter().for_each(|span| trace::fail(span, "the view has moved on without it"));
                     return Report::Moved(number);
                 }
-                Ok(Err(error)) => self.complain(&describe(&error)),
-                Err(_) => self.complain("a transaction did not end in time"),
+                Some(Err(error)) => self.complain(&describe(&error)),
+                None => self.complain("a transaction did not end in time"),
             }
             let pause = pauses.next().unwrap_or(most);
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.control.changed() => {}
-            }
+            clock::within(pause, self.control.changed()).await;
         }
         Report::Done(number)
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Applied, ViewError> {
+        let store = self.views.store();
+        if is_planted!(ViewPositionOutsideTransaction) {
+            let (changes, positions) = batch.torn();
+            store.apply(&changes).await?;
+            return store.apply(&positions).await;
+        }
+        store.apply(batch).await
     }
 
     fn complain(&self, reason: &str) {

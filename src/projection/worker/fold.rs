@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use tracing::Span;
 
 use super::WorkerSettings;
 use super::link::Measured;
 use super::partition::At;
 use super::versions::LastVersions;
-use crate::clock::Clock;
+use crate::clock::{self, Clock, is_planted};
 use crate::event::Recorded;
 use crate::log::{Record, TopicPartition};
 use crate::projection::source::{Found, ReadError, ReaderError, RecordReader};
@@ -49,7 +49,8 @@ pub struct Fold<P: Projection> {
     clock: Clock,
     settings: WorkerSettings,
     versions: LastVersions,
-    parked: HashSet<(&'static str, String)>,
+    /// Parked aggregates, each with its partition.
+    parked: HashMap<(&'static str, String), SourcePartition>,
     batch: Batch,
     measured: Measured,
 }
@@ -70,7 +71,7 @@ impl<P: Projection> Fold<P> {
             clock,
             settings,
             versions: LastVersions::default(),
-            parked: HashSet::new(),
+            parked: HashMap::new(),
             batch: Batch::new(shape),
             measured: Measured::default(),
         }
@@ -99,9 +100,13 @@ impl<P: Projection> Fold<P> {
         self.parked.clear();
     }
 
-    /// These aggregates are parked, besides those that were parked since.
-    pub fn add_parked(&mut self, parked: &[ParkedAggregate]) {
-        self.parked.extend(parked.iter().map(|it| (it.source.aggregate, it.aggregate_id.clone())));
+    /// A partition is folded from here on, by what is parked in it now. What is remembered of it from before is
+    /// of no use: another worker may have folded it meanwhile, and what was parked may have been released.
+    pub fn start(&mut self, source: SourcePartition, parked: &[ParkedAggregate]) {
+        self.versions.clear();
+        self.parked.retain(|_, of| *of != source);
+        let parked = parked.iter().filter(|it| it.source == source && !is_planted!(ParkedInViewNotRead));
+        self.parked.extend(parked.map(|it| ((source.aggregate, it.aggregate_id.clone()), source)));
     }
 
     /// A partition goes on with what was folded.
@@ -164,7 +169,8 @@ impl<P: Projection> Fold<P> {
         place: &TopicPartition,
         event: &Recorded<Events<P>>,
     ) -> Result<(), StopReason> {
-        if !self.parked.is_empty() && self.parked.contains(&(event.aggregate, event.aggregate_id.clone())) {
+        let passes_over = !self.parked.is_empty() && !is_planted!(ParkedInViewFolded);
+        if passes_over && self.parked.contains_key(&(event.aggregate, event.aggregate_id.clone())) {
             self.batch.park(source, &event.aggregate_id, event.offset, None);
             return Ok(());
         }
@@ -187,7 +193,7 @@ impl<P: Projection> Fold<P> {
             return Err(StopReason::Parked { partition: place.clone(), offset: event.offset, parked });
         }
         tracing::error!(view, aggregate = event.aggregate, id, %place, offset, reason, "an aggregate is parked");
-        self.parked.insert((event.aggregate, event.aggregate_id.clone()));
+        self.parked.insert((event.aggregate, event.aggregate_id.clone()), source);
         let (sequence, version) = (event.sequence, event.version);
         let first = ParkedEvent { offset: event.offset, sequence, version, reason, at: self.clock.now() };
         self.batch.park(source, id, event.offset, Some(first));
@@ -243,7 +249,7 @@ pub fn project<P: Projection>(
         let taken = projected.and_then(|()| batch.absorb(source, changes).map_err(|error| error.to_string()));
         let Err(reason) = taken else { return Ok(()) };
         match pauses.next() {
-            Some(pause) => std::thread::sleep(pause),
+            Some(pause) => clock::pause(pause),
             // A database does not take every text.
             None => return Err(reason.replace('\0', "\u{fffd}")),
         }

@@ -1,9 +1,8 @@
 //! The thread of a worker that follows the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use hashbrown::HashMap;
 
 use super::fold::{Fold, Folded};
 use super::lag::LagMeter;
@@ -32,10 +31,12 @@ pub struct Follower<P: Projection> {
     settings: WorkerSettings,
     control: Arc<Control>,
     queue: Queue,
-    topics: HashMap<Topic, &'static str>,
+    topics: BTreeMap<Topic, &'static str>,
     owned: Vec<Owned>,
     lag: LagMeter,
     size: RecordSize,
+    /// Whether partitions that run are paused, until there is room in the queue.
+    is_paused: bool,
     /// Whether the task is asked where partitions go on.
     is_locating: bool,
     /// Why the live generation is not for this projection to fold onto.
@@ -63,6 +64,7 @@ impl<P: Projection> Follower<P> {
             owned: Vec::new(),
             lag: LagMeter::new(),
             size: RecordSize::default(),
+            is_paused: false,
             is_locating: false,
             unfit: None,
         }
@@ -84,7 +86,7 @@ impl<P: Projection> Follower<P> {
                 Ok(()) => {}
                 // Somebody else may own the partitions by now; join again as a new member. But not
                 // again and again: two that share one instance would evict each other for ever.
-                Err(LogError::Fenced(reason)) if evicted_at.is_none_or(|at: Instant| at.elapsed() > CALM) => {
+                Err(LogError::Fenced(reason)) if evicted_at.is_none_or(|at: Instant| clock::elapsed(at) > CALM) => {
                     tracing::warn!(view = P::NAME, reason, "evicted from the group; joining again");
                     evicted_at = Some(clock::instant());
                 }
@@ -103,7 +105,7 @@ impl<P: Projection> Follower<P> {
     fn wait_for_log(&self, error: &LogError) {
         tracing::warn!(view = P::NAME, %error, "the log gives nothing; trying again");
         self.control.set_status(|status| status.log = Some(error.to_string()));
-        std::thread::sleep(RETRY);
+        clock::pause(RETRY);
     }
 
     fn follow_as_member(&mut self, group: &Group) -> Result<(), LogError> {
@@ -218,7 +220,11 @@ impl<P: Projection> Follower<P> {
             return Ok(());
         }
         self.queue.send(batch, measured, self.size.polled, clock::instant() + PATIENCE);
-        if self.queue.is_blocked() { self.pause_running(member) } else { Ok(()) }
+        if self.queue.is_blocked() {
+            self.is_paused = true;
+            self.pause_running(member)?;
+        }
+        Ok(())
     }
 
     fn pause_running(&mut self, member: &mut dyn Member) -> Result<(), LogError> {
@@ -230,11 +236,12 @@ impl<P: Projection> Follower<P> {
     /// Lets go on whatever waited and may go on now.
     fn go_on(&mut self, member: &mut dyn Member) -> Result<(), LogError> {
         let mut resumed = Vec::new();
+        self.queue.unblock(clock::instant());
         if self.queue.is_blocked() {
-            self.queue.unblock(clock::instant());
-            if self.queue.is_blocked() {
-                return Ok(());
-            }
+            return Ok(());
+        }
+        // Also when the room was found elsewhere, such as in a hand-over.
+        if std::mem::take(&mut self.is_paused) {
             let running = |it: &mut Owned| it.running().map(|at| at.next).map(|next| (it.place.clone(), next));
             resumed.extend(self.owned.iter_mut().filter_map(running));
         }
@@ -286,15 +293,20 @@ impl<P: Projection> Follower<P> {
             self.fold.set_generation(progress.generation);
             return self.start_anew(member);
         }
-        self.fold.add_parked(&parked);
         let mut resumed = Vec::new();
         for owned in self.owned.iter_mut().filter(|it| matches!(it.state, State::Starting { asked: true, .. })) {
             if let Some(position) = positions.iter().find(|position| position.source == owned.source) {
                 owned.start(position);
+                self.fold.start(owned.source, &parked);
                 resumed.push((owned.place.clone(), position.next_offset));
             } else {
                 owned.state = State::Starting { retry_at, asked: false };
             }
+        }
+        // Whatever came now would find no room.
+        if self.queue.is_blocked() {
+            self.is_paused = true;
+            return Ok(());
         }
         resume(member, &resumed)
     }

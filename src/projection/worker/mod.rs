@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 use super::views::Views;
 use super::{Projection, Source, WorkerError, shape_of};
-use crate::clock::Clock;
+use crate::clock::{self, Clock, Thread};
 use crate::log::Log;
 use crate::schema::Registry;
 use crate::topology::Topology;
@@ -106,6 +106,7 @@ impl Default for WorkerSettings {
 pub struct Worker {
     view: &'static str,
     control: Arc<Control>,
+    thread: Thread<()>,
     ended: Option<oneshot::Receiver<Result<(), WorkerError>>>,
 }
 
@@ -132,14 +133,14 @@ impl Worker {
         let queue = Queue::new(control.clone(), sender, reports);
         let follower = Follower::new(fold, parts, settings, control.clone(), queue);
         let (end, ended) = oneshot::channel();
-        tokio::spawn(applier.run());
-        let thread = std::thread::Builder::new().name(format!("view-{}", P::NAME));
         let run = move || {
             // Nobody listens if the worker was dropped.
             let _ = end.send(follower.run());
         };
-        thread.spawn(run).map_err(|error| WorkerError::Thread(error.to_string()))?;
-        Ok(Self { view: P::NAME, control, ended: Some(ended) })
+        let name = format!("view-{}", P::NAME);
+        let started = clock::start(&name, applier.run()).and_then(|()| clock::spawn(name, run));
+        let thread = started.map_err(|error| WorkerError::Thread(error.to_string()))?;
+        Ok(Self { view: P::NAME, control, thread, ended: Some(ended) })
     }
 
     /// The view it writes.
@@ -158,6 +159,12 @@ impl Worker {
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         Pulse(self.control.clone())
+    }
+
+    /// Whether it goes no further.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Lets it finish what is under way and leave its group.

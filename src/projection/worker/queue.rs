@@ -86,7 +86,8 @@ impl Queue {
 
     /// Waits until then for the task to say something; whether it did.
     fn listen(&mut self, until: Instant) -> bool {
-        let report = self.reports.recv_deadline(until);
+        let left = until.saturating_duration_since(clock::instant());
+        let report = clock::receive(&self.reports, left);
         report.map(|report| self.note(report)).is_ok()
     }
 

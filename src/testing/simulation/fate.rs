@@ -44,6 +44,14 @@ impl Weather {
         self.full_disk.store(full, Ordering::SeqCst);
     }
 
+    fn has_no_room_for(&self, call: Call) -> bool {
+        self.full_disk.load(Ordering::SeqCst) && matches!(call, Call::Send | Call::Deliver | Call::ApplyToView)
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::SeqCst)
+    }
+
     /// Nothing happens any more.
     pub fn cease(&self) {
         self.set_full_disk(false);
@@ -86,22 +94,30 @@ impl Fate for ProcessFate {
         }
     }
 
-    fn strike(&self, call: Call) -> Option<Fault> {
-        let Weather { strikes_once_in, stalls_once_in, trace, .. } = &*self.weather;
+    fn stall(&self, call: Call) -> Duration {
+        let Weather { stalls_once_in, trace, .. } = &*self.weather;
         trace.note((&self.name, call));
-        if self.weather.calm.load(Ordering::SeqCst) {
+        if self.weather.is_calm() || self.weather.has_no_room_for(call) {
+            return Duration::ZERO;
+        }
+        if !self.weather.draw(|dice| dice.once_in(*stalls_once_in)) {
+            return Duration::ZERO;
+        }
+        let wait = Duration::from_millis(self.weather.draw(|dice| {
+            let most = STALLS_MS[dice.index(STALLS_MS.len())];
+            dice.below(most)
+        }));
+        trace.tell(format!("{}: {call:?} waits for {wait:?}", self.name));
+        wait
+    }
+
+    fn strike(&self, call: Call) -> Option<Fault> {
+        let Weather { strikes_once_in, trace, .. } = &*self.weather;
+        if self.weather.is_calm() {
             return None;
         }
-        if self.weather.full_disk.load(Ordering::SeqCst) && matches!(call, Call::Send | Call::Deliver) {
+        if self.weather.has_no_room_for(call) {
             return Some(Fault::Fail);
-        }
-        if self.weather.draw(|dice| dice.once_in(*stalls_once_in)) {
-            let wait = Duration::from_millis(self.weather.draw(|dice| {
-                let most = STALLS_MS[dice.index(STALLS_MS.len())];
-                dice.below(most)
-            }));
-            trace.tell(format!("{}: {call:?} waits for {wait:?}", self.name));
-            clock::pause(wait);
         }
         if !self.weather.draw(|dice| dice.once_in(*strikes_once_in)) {
             return None;

@@ -1,19 +1,21 @@
 //! The simulator: an application's workers on a log in memory, with every fault that a seed comes up with,
 //! held to what must always hold.
 //!
-//! One schedule is one seed. Its workers are the engine's own: command processors, saga routers and saga
-//! processors, several processes of them. Their threads [take turns](crate::clock), and the seed says whose
-//! it is, what happens at each call to the log (the process stops before or after it, it fails, its answer
-//! is lost, it takes longer than a session), which process is killed, frozen, drained or started, when the
-//! disk is full, and which commands are sent, again or for the first time. Time is the schedule's own. So a
-//! seed that fails does so each time.
+//! One schedule is one seed. Its workers are the engine's own: command processors, saga routers, saga
+//! processors and projection workers, several processes of them. Their threads
+//! [take turns](crate::clock), and the seed says whose it is, what happens at each call to the log and to the
+//! views' database (the process stops before or after it, it fails, its answer is lost, it takes longer than a
+//! session, it is done when nobody waits for it any more), which process is killed, frozen, drained or
+//! started, when the disk is full, which view is replayed from its first event, and which commands are sent,
+//! again or for the first time. Time is the schedule's own. So a seed that fails does so each time.
 //!
 //! What is held to what must hold:
 //!
 //! * at every step, the log to a plain model: each command judged once, by the aggregate's own
 //!   `decide` on the state its events fold to; versions and sequences without gap; events, outcomes,
 //!   commands handed on and replies as that says, nothing else, and nothing of an aborted transaction;
-//! * once faults have ceased, everything is answered;
+//! * at every step, each view to the fold of its events up to the offsets that are stored beside its rows;
+//! * once faults have ceased, everything is answered, and views are where their events end;
 //! * at the end, the whole log to what [`verify`](crate::verify) audits: snapshots and checkpoints, what
 //!   sagas issued, and the application's own invariants.
 //!
@@ -21,16 +23,20 @@
 //! |---|---|
 //! | `load` | the commands that are sent |
 //! | `fate` | what befalls a process at its calls |
-//! | `worker` | one process: its lanes behind its fate |
+//! | `worker` | one process: its lanes and projection workers, behind its fate |
+//! | `database` | the database of the views |
+//! | `view` | the views: held to the fold of their events, reset, waited for |
 //! | `schedule` | one seed from its first step to its last |
 //! | `model` | what must be in the log of one aggregate type |
 //! | `trace` | what happened, to be shown and compared |
 
+mod database;
 mod fate;
 mod load;
 mod model;
 mod schedule;
 mod trace;
+mod view;
 mod worker;
 
 use std::fmt;
@@ -38,15 +44,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
+use self::database::Database;
 use self::load::{Load, Sender};
 use self::model::{Judged, ModelOf};
 use self::schedule::Schedule;
 use crate::aggregate::Aggregate;
 use crate::clock::Seeded;
 use crate::engine::schemas::Subject;
-use crate::engine::{self, AggregateGate, InvariantType, SagaGate};
+use crate::engine::{self, AggregateGate, InvariantType, ProjectionType, SagaGate};
+use crate::projection::{Projection, ViewError};
 use crate::saga::Saga;
-use crate::schema::{InMemoryRegistry, Registry, SchemaError};
+use crate::schema::{InMemoryRegistry, Registry};
 use crate::topology::Topology;
 use crate::verify::Invariant;
 
@@ -100,13 +110,16 @@ pub struct Simulation {
     topology: Topology,
     aggregates: Vec<Arc<dyn AggregateGate>>,
     sagas: Vec<Arc<dyn SagaGate>>,
+    projections: Vec<Arc<dyn ProjectionType>>,
+    /// Where the database of the views is spoken to, if there are any.
+    runtime: Option<Arc<Runtime>>,
     invariants: Vec<Arc<dyn InvariantType>>,
     models: Vec<Arc<dyn Judged>>,
     loads: Vec<Arc<dyn Load>>,
     #[cfg(feature = "mutations")]
     mutation: Option<crate::clock::Mutation>,
     /// The first part of the application that cannot be used.
-    unusable: Option<SchemaError>,
+    unusable: Option<String>,
 }
 
 impl Simulation {
@@ -124,6 +137,8 @@ impl Simulation {
             topology,
             aggregates: Vec::new(),
             sagas: Vec::new(),
+            projections: Vec::new(),
+            runtime: None,
             invariants: Vec::new(),
             models: Vec::new(),
             loads: Vec::new(),
@@ -143,7 +158,7 @@ impl Simulation {
                 self.aggregates.push(gate);
                 self.models.push(Arc::new(model));
             }
-            Err(error) => self.unusable = self.unusable.or(Some(error)),
+            Err(error) => self.is_unusable(error),
         }
         self
     }
@@ -156,7 +171,7 @@ impl Simulation {
     ) -> Self {
         match Sender::<A>::new(&self.registry, &self.topology, Box::new(make)) {
             Ok(load) => self.loads.push(Arc::new(load)),
-            Err(error) => self.unusable = self.unusable.or(Some(error)),
+            Err(error) => self.is_unusable(error),
         }
         self
     }
@@ -168,15 +183,35 @@ impl Simulation {
                 self.register(gate.subjects());
                 self.sagas.push(gate);
             }
-            Err(error) => self.unusable = self.unusable.or(Some(error)),
+            Err(error) => self.is_unusable(error),
         }
         self
+    }
+
+    /// With this projection. At every step its view is held to the fold of its events.
+    pub fn projection<P: Projection>(mut self, projection: P) -> Self {
+        let projection = engine::projection(projection);
+        let shape = projection.shape().map_err(|error| error.to_string());
+        let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        match (shape, runtime()) {
+            (Ok(_), Ok(runtime)) => {
+                self.runtime.get_or_insert_with(|| Arc::new(runtime));
+                self.projections.push(projection);
+            }
+            (Err(error), _) => self.is_unusable(error),
+            (_, Err(error)) => self.is_unusable(error),
+        }
+        self
+    }
+
+    fn is_unusable(&mut self, error: impl fmt::Display) {
+        self.unusable.get_or_insert_with(|| error.to_string());
     }
 
     fn register(&mut self, subjects: Vec<Subject>) {
         for Subject { name, schema } in subjects {
             if let Err(error) = self.registry.register(&name, &schema) {
-                self.unusable.get_or_insert(error.into());
+                self.is_unusable(error);
             }
         }
     }
@@ -237,9 +272,12 @@ impl Simulation {
     /// If something does not hold.
     pub fn replay(&self, seed: u64) -> Result<Summary, Failure> {
         if let Some(error) = &self.unusable {
-            return Err(Failure { seed, what: error.to_string(), trace: String::new() });
+            return Err(Failure { seed, what: error.clone(), trace: String::new() });
         }
-        let run = || Schedule::run(self, seed);
+        let failed = |error: ViewError| Failure { seed, what: error.to_string(), trace: String::new() };
+        let database = self.runtime.as_ref().map(|runtime| Database::make(runtime, &self.topology.app));
+        let database = database.transpose().map_err(failed)?;
+        let run = || Schedule::run(self, seed, database);
         #[cfg(feature = "mutations")]
         return crate::clock::turns::simulate(seed, self.mutation, run);
         #[cfg(not(feature = "mutations"))]

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::database::Database;
 use super::fate::Weather;
 use super::load;
 use super::model::{Model, Shared, read_on};
 use super::trace::Trace;
-use super::worker::Worker;
+use super::view::{self, View};
+use super::worker::{Worker, World};
 use super::{Failure, Simulation, Summary};
 use crate::aggregate::processor::ProcessorSettings;
 use crate::clock::{self, Clock, Seeded, turns};
@@ -28,9 +30,8 @@ const MOST_TURNS: u64 = 300_000;
 
 pub(super) struct Schedule<'a> {
     of: &'a Simulation,
-    log: Arc<dyn Log>,
+    world: World,
     reader: Box<dyn Reader>,
-    weather: Arc<Weather>,
     trace: Trace,
     dice: Seeded,
     /// Those that live.
@@ -40,7 +41,7 @@ pub(super) struct Schedule<'a> {
     sent: Vec<(usize, Outgoing)>,
     models: Vec<Box<dyn Model>>,
     shared: Shared,
-    settings: ProcessorSettings,
+    views: Vec<View>,
 }
 
 /// Batches and checkpoints small enough that a schedule has many of them.
@@ -55,12 +56,12 @@ fn small(dice: &mut Seeded) -> ProcessorSettings {
 }
 
 impl<'a> Schedule<'a> {
-    pub fn run(of: &'a Simulation, seed: u64) -> Result<Summary, Failure> {
+    pub fn run(of: &'a Simulation, seed: u64, database: Option<Database>) -> Result<Summary, Failure> {
         let trace = Trace::default();
         let failed = |what: String| Failure { seed, what, trace: trace.shown() };
-        let mut schedule = Self::begin(of, seed, trace.clone()).map_err(failed)?;
+        let mut schedule = Self::begin(of, seed, database, trace.clone()).map_err(failed)?;
         let held = schedule.play();
-        schedule.weather.cease();
+        schedule.world.weather.cease();
         schedule.bury();
         held.and_then(|()| schedule.audit()).map_err(failed)?;
         let counts = schedule.models.iter().map(|model| model.counts());
@@ -70,7 +71,7 @@ impl<'a> Schedule<'a> {
         Ok(Summary { schedules: 1, commands, events, faults, turns, digest })
     }
 
-    fn begin(of: &'a Simulation, seed: u64, trace: Trace) -> Result<Self, String> {
+    fn begin(of: &'a Simulation, seed: u64, database: Option<Database>, trace: Trace) -> Result<Self, String> {
         let settings = Settings { session_timeout: SESSION, ..Settings::default() };
         let text = |error: LogError| error.to_string();
         let log: Arc<dyn Log> = Arc::new(EmbeddedLog::in_memory_with(settings, Clock::system()).map_err(text)?);
@@ -79,17 +80,18 @@ impl<'a> Schedule<'a> {
         log.create(&of.topology.specs(&aggregates, &sagas)).map_err(text)?;
         let mut dice = Seeded::new(seed.wrapping_mul(31));
         let weather = Arc::new(Weather::new(&mut dice, trace.clone()));
+        let (processors, views) = (small(&mut dice), view::small(&mut dice));
+        let world = World { log, database: database.map(Arc::new), weather, processors, views };
         Ok(Self {
             of,
-            reader: log.reader().map_err(text)?,
-            log,
-            weather,
+            reader: world.log.reader().map_err(text)?,
+            world,
             workers: Vec::new(),
             stopped: Vec::new(),
             sent: Vec::new(),
             models: of.models.iter().map(|model| model.model()).collect(),
             shared: Shared::new(trace.clone()),
-            settings: small(&mut dice),
+            views: of.projections.iter().map(View::new).collect::<Result<_, _>>()?,
             trace,
             dice,
         })
@@ -106,7 +108,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn act(&mut self) -> Result<(), String> {
-        match self.dice.below(12) {
+        match self.dice.below(if self.views.is_empty() { 12 } else { 13 }) {
             0..=5 => self.send(),
             6 | 7 => {
                 self.start();
@@ -125,13 +127,26 @@ impl<'a> Schedule<'a> {
                 self.with_worker(&format!("is frozen for {wait:?}"), |worker| worker.fate.freeze(wait));
                 Ok(())
             }
+            12 => self.replay(),
             _ => {
                 let full = self.dice.once_in(3);
                 self.trace.tell(format!("the disk is {}", if full { "full" } else { "not full" }));
-                self.weather.set_full_disk(full);
+                self.world.weather.set_full_disk(full);
                 Ok(())
             }
         }
+    }
+
+    fn replay(&mut self) -> Result<(), String> {
+        let (of, World { log, database, .. }) = (self.of, &self.world);
+        let (Some(view), Some(on)) = (self.views.get(self.dice.index(self.views.len())), database) else {
+            return Ok(());
+        };
+        if view.exists() {
+            self.trace.tell(format!("view {} is replayed", view.name()));
+            view.replay(of, log, on)?;
+        }
+        Ok(())
     }
 
     fn send(&mut self) -> Result<(), String> {
@@ -151,7 +166,7 @@ impl<'a> Schedule<'a> {
                 }
             };
             let record = record.map_err(|error| error.to_string())?;
-            load::send(&*self.log, record.clone()).map_err(|error| error.to_string())?;
+            load::send(&*self.world.log, record.clone()).map_err(|error| error.to_string())?;
             self.sent.push((load, record));
         }
         Ok(())
@@ -162,7 +177,7 @@ impl<'a> Schedule<'a> {
         let is_free = |name: &&&str| self.workers.iter().all(|worker| worker.name != **name);
         let Some(name) = NAMES.iter().find(is_free) else { return };
         self.trace.tell(format!("{name} starts"));
-        self.workers.push(Worker::start(self.of, &self.log, &self.weather, name, self.settings.clone()));
+        self.workers.push(Worker::start(self.of, &self.world, name));
     }
 
     fn remove_ended(&mut self) {
@@ -183,7 +198,11 @@ impl<'a> Schedule<'a> {
     /// Holds what can be read now to the models.
     fn check(&mut self) -> Result<(), String> {
         for model in &mut self.models {
-            model.check(&*self.log, &mut *self.reader, &mut self.shared)?;
+            model.check(&*self.world.log, &mut *self.reader, &mut self.shared)?;
+        }
+        if let Some(database) = &self.world.database {
+            let check = |view: &mut View| view.check(self.of, &self.world.log, database, &self.trace, CALM);
+            self.views.iter_mut().try_for_each(check)?;
         }
         if let Some(refusal) = self.workers.iter().find_map(Worker::refusal) {
             return Err(format!("a partition stopped: {refusal}"));
@@ -195,7 +214,7 @@ impl<'a> Schedule<'a> {
     /// Faults cease: everything is answered.
     fn settle(&mut self) -> Result<(), String> {
         self.trace.tell("faults cease".to_owned());
-        self.weather.cease();
+        self.world.weather.cease();
         let until = turns::count().1 + CALM;
         let mut quiet = 0;
         while quiet < 2 {
@@ -205,9 +224,12 @@ impl<'a> Schedule<'a> {
             }
             clock::pause(LOOK);
             self.check()?;
-            match self.open_work().map_err(|error| error.to_string())? {
+            match self.open_work()? {
                 None => quiet += 1,
-                Some(open) if turns::count().1 > until => return Err(format!("not done in {CALM:?}: {open}")),
+                Some(open) if turns::count().1 > until => {
+                    let waits: Vec<_> = self.workers.iter().flat_map(Worker::waits_for).collect();
+                    return Err(format!("not done in {CALM:?}: {open} {waits:?}"));
+                }
                 Some(_) => quiet = 0,
             }
         }
@@ -216,7 +238,20 @@ impl<'a> Schedule<'a> {
     }
 
     /// Records that somebody still has to take in.
-    fn open_work(&mut self) -> Result<Option<String>, LogError> {
+    fn open_work(&mut self) -> Result<Option<String>, String> {
+        if let Some(open) = self.open_inputs().map_err(|error| error.to_string())? {
+            return Ok(Some(open));
+        }
+        for view in &self.views {
+            if let Some(open) = view.open_work(self.of, &*self.world.log, &mut *self.reader)? {
+                return Ok(Some(open));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records that lanes still have to take in.
+    fn open_inputs(&mut self) -> Result<Option<String>, LogError> {
         let topology = &self.of.topology;
         let mut inputs: Vec<(String, Topic)> = Vec::new();
         for aggregate in &self.of.aggregates {
@@ -231,13 +266,13 @@ impl<'a> Schedule<'a> {
         for (group, topic) in inputs {
             for number in 0..topology.partitions {
                 let place = [topic.partition(Partition(number))];
-                let ends = |isolation| Ok::<_, LogError>(self.log.bounds(&place, isolation)?[0].end);
+                let ends = |isolation| Ok::<_, LogError>(self.world.log.bounds(&place, isolation)?[0].end);
                 if ends(Isolation::Committed)? < ends(Isolation::Uncommitted)? {
                     return Ok(Some(format!("a transaction is open in {}", place[0])));
                 }
-                let committed = self.log.committed(&group, &place)?.pop().flatten();
+                let committed = self.world.log.committed(&group, &place)?.pop().flatten();
                 let mut next = committed.map_or(Offset::ZERO, |committed| committed.offset);
-                if let Some(record) = read_on(&*self.log, &mut *self.reader, &place[0], &mut next)?.first() {
+                if let Some(record) = read_on(&*self.world.log, &mut *self.reader, &place[0], &mut next)?.first() {
                     return Ok(Some(format!("group {group} stands before {} offset {}", place[0], record.offset)));
                 }
             }
@@ -250,11 +285,12 @@ impl<'a> Schedule<'a> {
         self.workers.iter().chain(&self.stopped).for_each(Worker::kill);
         self.workers.append(&mut self.stopped);
         self.workers.iter_mut().for_each(Worker::drain);
+        turns::until_alone(CALM);
     }
 
     /// The whole log, as `verify` audits it.
     fn audit(&self) -> Result<(), String> {
-        let scope = Scope { log: &*self.log, topology: &self.of.topology, stall: CALM, progress: &|_| {} };
+        let scope = Scope { log: &*self.world.log, topology: &self.of.topology, stall: CALM, progress: &|_| {} };
         let mut findings = Findings::default();
         let text = |error: crate::verify::VerifyError| error.to_string();
         for aggregate in &self.of.aggregates {
