@@ -56,9 +56,18 @@ impl Bank {
         let folder = tempfile::tempdir().expect("a folder");
         environment.push(variable("HEADWATER_TOPOLOGY__PARTITIONS", "4"));
         let bank = Self { environment, folder, servers: None };
-        bank.succeed(&["topics", "apply"]);
-        bank.succeed(&["schemas", "push"]);
+        bank.succeed_at_last(&["topics", "apply"]);
+        bank.succeed_at_last(&["schemas", "push"]);
         bank
+    }
+
+    /// Runs a command until it succeeds: servers that have just started may be slow to answer.
+    fn succeed_at_last(&self, arguments: &[&str]) {
+        let deadline = clock::instant() + PATIENCE;
+        while let Err(failed) = self.run(arguments) {
+            let is_temporary = failed.contains("exit status: 75");
+            assert!(is_temporary && clock::instant() < deadline, "{failed}");
+        }
     }
 
     /// A worker, once it is ready. `name` tells its state and its log from others'.
@@ -153,8 +162,14 @@ impl Worker {
     pub async fn open_account(&self) -> String {
         let path = format!("{}/account_registry/registry/CreateAccount", self.url);
         let fields = json!({"name": "Josefa", "initial_deposit": "1.00"});
-        let sent = Client::new().post(path).timeout(PATIENCE).json(&fields).send().await.expect("an answer");
-        let outcome: Value = sent.json().await.expect("JSON");
+        let (http, key) = (Client::new(), clock::new_id().to_string());
+        // One whose outcome is not known yet is sent again under its key.
+        let outcome: Value = eventually("an account", async || {
+            let request = http.post(&path).header("idempotency-key", &key).timeout(PATIENCE).json(&fields);
+            let sent = request.send().await.expect("an answer");
+            if sent.status().is_server_error() { None } else { sent.json().await.ok() }
+        })
+        .await;
         outcome["data"].as_str().unwrap_or_else(|| panic!("no account: {outcome}")).to_owned()
     }
 
