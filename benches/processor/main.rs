@@ -70,6 +70,7 @@ impl Bench {
             targets,
             clock: Clock::system(),
             settings: ProcessorSettings { lanes, ..ProcessorSettings::default() },
+            store: None,
             instance: "bench".to_owned(),
         };
         processor::start(&self.codecs, &parts).expect("it starts")

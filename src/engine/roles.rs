@@ -15,6 +15,7 @@ use crate::aggregate::processor::{ProcessorParts, ProcessorSettings};
 use crate::lane::{LaneError, Lanes};
 use crate::projection::WorkerError;
 use crate::projection::worker::{Pulse, Worker, WorkerSettings};
+use crate::store::local::{self, LocalStore, LocalStoreError};
 
 /// What a worker can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub enum RoleError {
     /// It has no name of its own.
     #[error("this worker cannot be named: {0}; set `instance`")]
     Instance(#[source] io::Error),
+    /// The local store.
+    #[error(transparent)]
+    Store(#[from] LocalStoreError),
     /// A command processor.
     #[error("commands of {aggregate}: {source}")]
     Commands {
@@ -194,7 +198,16 @@ impl Roles {
     }
 }
 
+/// Where command processors keep their state besides the log.
+fn open_store(engine: &Engine, roles: &[Role], instance: &str) -> Result<Option<Arc<LocalStore>>, RoleError> {
+    if !engine.settings.processor.store || !roles.contains(&Role::Commands) {
+        return Ok(None);
+    }
+    Ok(Some(LocalStore::open(&local::folder_of(&engine.settings.state(), instance))?))
+}
+
 fn start_processors(engine: &Engine, roles: &[Role], instance: &str) -> Result<Vec<Running>, RoleError> {
+    let store = open_store(engine, roles, instance)?;
     let mut targets = HandOffTargets::new(engine.topology.partitions);
     engine.aggregates.iter().for_each(|aggregate| aggregate.add_to(&mut targets));
     engine.sagas.iter().for_each(|saga| saga.add_to(&mut targets));
@@ -207,6 +220,7 @@ fn start_processors(engine: &Engine, roles: &[Role], instance: &str) -> Result<V
             slow_command: engine.settings.telemetry.slow_command.0,
             ..engine.settings.processor.clone()
         },
+        store,
         instance: instance.to_owned(),
     };
     let mut processors = Vec::new();

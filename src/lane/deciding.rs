@@ -118,7 +118,9 @@ impl<P: Processor> Lane<P> {
     /// A record that cannot be processed: what was decided before it in this batch is decided anew and
     /// committed, then the partition stops in front of it, or tries it again and in the end sets it aside.
     fn cannot_process(&mut self, record: &Record, error: P::Error) -> Result<(), LaneError> {
-        if let Some(held) = self.held.get_mut(&record.partition) {
+        if error.is_temporary() {
+            tracing::error!(%error, "a record cannot be processed now");
+        } else if let Some(held) = self.held.get_mut(&record.partition) {
             let attempts = held.failing.get(&record.offset).map_or(0, |it| it.attempts) + 1;
             tracing::error!(%error, attempts, "a record cannot be processed");
             held.failing.insert(record.offset, Failing { attempts, error: Arc::new(error) });

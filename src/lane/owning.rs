@@ -38,12 +38,42 @@ impl<P: Processor> Lane<P> {
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LaneError> {
         self.tell(partitions, "released");
+        self.leave(&partitions.iter().map(|it| it.partition).collect::<Vec<_>>());
         for TopicPartition { partition, .. } in partitions {
             self.held.remove(partition);
             self.building.shares.remove(partition);
             self.states.remove(*partition);
         }
         Ok(self.member.release(partitions)?)
+    }
+
+    /// Has the processor keep what it wants to keep of partitions that are let go.
+    pub(super) fn leave(&mut self, partitions: &[Partition]) {
+        let now = self.clock.now();
+        for partition in partitions {
+            if let Some(Held { phase: Phase::Running { state, .. }, .. }) = self.held.get_mut(partition) {
+                self.processor.leave(state, now);
+            }
+        }
+    }
+
+    /// Has the processor look after the partitions; one that it cannot go on with is restored.
+    pub(super) fn tend(&mut self) -> Result<(), LaneError> {
+        let now = self.clock.now();
+        let mut failed = Vec::new();
+        for (partition, held) in &mut self.held {
+            if let Phase::Running { state, .. } = &mut held.phase
+                && let Err(error) = self.processor.tend(state, now)
+            {
+                tracing::error!(partition = partition.0, kind = P::KIND, processor = self.processor.name(), %error, "restores the partition");
+                failed.push(*partition);
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        self.finish_commit()?;
+        self.rewind(&failed)
     }
 
     /// One line for all of them: there may be hundreds.

@@ -74,6 +74,14 @@ pub(crate) trait Processor: Send + Sized + 'static {
         now: Timestamp,
     ) -> Result<(), Self::Error>;
 
+    /// Looks after a partition beside the log, in every turn of the lane: what it keeps elsewhere. After a
+    /// temporary error the partition is restored.
+    fn tend(&self, _state: &mut Self::State, _now: Timestamp) -> Result<(), Self::Error> {
+        Ok(())
+    }
+    /// The last time before the partition is let go.
+    fn leave(&self, _state: &mut Self::State, _now: Timestamp) {}
+
     /// Writes what depends on a whole share; once, before it is committed.
     fn seal(&self, share: &mut Share<Self::Changes>) -> Result<(), Self::Error>;
     /// A word kept with the committed offset and given to the next [`restore`](Self::restore); at most some

@@ -166,6 +166,8 @@ impl<P: Processor> Lane<P> {
             }
         }
         self.finish()?;
+        let owned: Vec<_> = self.held.keys().copied().collect();
+        self.leave(&owned);
         self.member.leave()?;
         Ok(())
     }
@@ -206,6 +208,7 @@ impl<P: Processor> Lane<P> {
             self.pulse.join();
         }
         self.take_completion(Duration::ZERO)?;
+        self.tend()?;
         self.restore_one()?;
         self.resume_waiting()?;
         let room = self.room();

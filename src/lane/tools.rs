@@ -69,6 +69,11 @@ impl Tools<'_> {
         Ok((range, low))
     }
 
+    /// How long a restore may stand still.
+    pub const fn stall(&self) -> Duration {
+        self.stall
+    }
+
     /// The first offset held.
     pub fn low(&self, partition: &TopicPartition) -> Result<Offset, LogError> {
         Ok(self.log.bounds(std::slice::from_ref(partition), Isolation::Uncommitted)?[0].low)

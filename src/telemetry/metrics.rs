@@ -148,6 +148,27 @@ pub const METRICS: &[Metric] = &[
         "Snapshots of no use to this release; events are folded instead",
     ),
     metric(
+        "headwater_restored_records_total",
+        Counter,
+        Unit::Count,
+        &["aggregate", "from"],
+        "Records read from the log to restore partitions, from the local `store` on, from the state in `memory` on, or from the `log` alone",
+    ),
+    metric(
+        "headwater_store_rebuilds_total",
+        Counter,
+        Unit::Count,
+        &["reason"],
+        "Local stores, or a partition's part of one, made anew because they are `damaged` or do not fit (`unfit`) the log or this release",
+    ),
+    metric(
+        "headwater_store_failures_total",
+        Counter,
+        Unit::Count,
+        &[],
+        "Local stores that could not be read or written any more; the worker holds its state in memory until it is started again",
+    ),
+    metric(
         "headwater_producer_recycles_total",
         Counter,
         Unit::Count,

@@ -7,6 +7,7 @@ mod foreign_consumer;
 mod movements;
 mod proof;
 mod real_movements;
+mod restarts;
 mod servers;
 mod teller;
 mod together;

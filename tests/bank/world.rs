@@ -50,6 +50,11 @@ impl Bank {
         Some(bank)
     }
 
+    /// A setting of whatever is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push(variable(name, value));
+    }
+
     /// What it stands on, if it stands on servers.
     pub fn servers(&self) -> &Servers {
         self.servers.as_ref().expect("a bank on servers")
@@ -143,6 +148,14 @@ impl Worker {
         self.log.join().expect("read")
     }
 
+    /// As its supervisor would.
+    fn stop(mut self) {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(told.expect("kill is there").success());
+        self.process.wait().expect("it ended");
+        drop(self.log.join());
+    }
+
     /// The servers' part is taken away next: there is nothing to leave in good order.
     fn end(mut self) {
         let _ = self.process.kill();
@@ -172,6 +185,13 @@ impl Served {
         while !reqwest::blocking::get(&place).is_ok_and(|response| response.status().is_success()) {
             assert!(!is_past(deadline), "{place} does not get ready");
             std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Has it finish what it is at, and leave.
+    pub fn stop(mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.stop();
         }
     }
 

@@ -64,7 +64,10 @@ fn commands(seed: u64, count: usize) -> Vec<(String, CommandHead, Command)> {
 
 /// One schedule: faults in several lives of the process, then a life without.
 fn survives(seed: u64, count: usize, settings: ProcessorSettings, lives: Vec<Vec<Strike>>) -> Result<(), String> {
-    let world = World::new(3, settings);
+    survives_in(&World::new(3, settings), seed, count, lives)
+}
+
+fn survives_in(world: &World, seed: u64, count: usize, lives: Vec<Vec<Strike>>) -> Result<(), String> {
     let commands = commands(seed, count);
     let (first, second) = commands.split_at(count / 2);
     world.send(first);
@@ -143,21 +146,39 @@ fn spread(count: u32) -> Vec<u32> {
     }
 }
 
-#[test]
-fn seeded_schedules_of_several_lives_end_as_the_model_says() {
+fn some_strikes(random: &mut Seeded) -> Vec<Vec<Strike>> {
     let calls = [Call::Begin, Call::Send, Call::SendOffsets, Call::Commit, Call::Commit, Call::Read, Call::Fence];
     let faults = [Fault::CrashBefore, Fault::CrashAfter, Fault::Fail, Fault::LoseAnswer];
+    let mut strike = || {
+        let call = calls[usize::try_from(random.below(calls.len() as u64)).expect("small")];
+        let most = if call == Call::Send { 80 } else { 10 };
+        let number = 1 + u32::try_from(random.below(most)).expect("small");
+        Strike { call, number, fault: faults[usize::try_from(random.below(4)).expect("small")] }
+    };
+    (0..4).map(|_| vec![strike(), strike()]).collect()
+}
+
+#[test]
+fn seeded_schedules_of_several_lives_end_as_the_model_says() {
     for seed in 100..130 {
-        let mut random = Seeded(seed);
-        let mut strike = || {
-            let call = calls[usize::try_from(random.below(calls.len() as u64)).expect("small")];
-            let most = if call == Call::Send { 80 } else { 10 };
-            let number = 1 + u32::try_from(random.below(most)).expect("small");
-            Strike { call, number, fault: faults[usize::try_from(random.below(4)).expect("small")] }
-        };
-        let lives: Vec<Vec<Strike>> = (0..4).map(|_| vec![strike(), strike()]).collect();
+        let lives = some_strikes(&mut Seeded(seed));
         let lanes = 1 + usize::try_from(seed % 2).expect("small");
         let settings = ProcessorSettings { lanes, ..small() };
         survives(seed, 120, settings, lives.clone()).unwrap_or_else(|error| panic!("seed {seed}, {lives:?}: {error}"));
+    }
+}
+
+/// A store that is written after every batch, or only when a process leaves, so that it is stale after a crash;
+/// and fewer aggregates in memory than there are.
+#[test]
+fn with_a_local_store_seeded_schedules_end_as_the_model_says() {
+    for seed in 200..210 {
+        let lives = some_strikes(&mut Seeded(seed));
+        let lanes = 1 + usize::try_from(seed % 2).expect("small");
+        let store_seconds = if seed % 3 == 0 { 3600 } else { 0 };
+        let cache_aggregates = usize::try_from(seed % 5).expect("small");
+        let settings = ProcessorSettings { lanes, store_seconds, cache_aggregates, ..small() };
+        let world = World::with_store(3, settings);
+        survives_in(&world, seed, 120, lives.clone()).unwrap_or_else(|error| panic!("seed {seed}, {lives:?}: {error}"));
     }
 }

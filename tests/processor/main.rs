@@ -5,5 +5,6 @@ mod crash_schedules;
 mod model;
 mod parking;
 mod recovery;
+mod store;
 mod tally;
 mod world;

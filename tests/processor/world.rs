@@ -1,5 +1,6 @@
 //! A log, an aggregate's codecs and a processor on them, for each test anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use headwater::log::embedded::EmbeddedLog;
 use headwater::log::{Isolation, Log, Outgoing};
 use headwater::position::Partition;
 use headwater::schema::{Data, InMemoryRegistry, Registry};
+use headwater::store::local::LocalStore;
 use headwater::testing::faults::Faults;
 use headwater::topology::{Topology, partition_of};
 use headwater::verify::{self, Findings, Scope};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::model;
@@ -30,6 +33,8 @@ pub struct World {
     pub settings: ProcessorSettings,
     /// The wall clock.
     pub clock: Clock,
+    /// Where a processor keeps its local store, if it does.
+    pub store: Option<TempDir>,
 }
 
 impl World {
@@ -52,7 +57,19 @@ impl World {
         let registry: Arc<dyn Registry> = Arc::new(InMemoryRegistry::default());
         let codecs = Codecs::<Tally>::new(&registry, &topology).expect("codecs");
         codecs.register().expect("registered");
-        Self { log, topology, codecs: Arc::new(codecs), settings, clock }
+        Self { log, topology, codecs: Arc::new(codecs), settings, clock, store: None }
+    }
+
+    /// The same, whose processors keep a local store.
+    pub fn with_store(partitions: i32, settings: ProcessorSettings) -> Self {
+        let store = Some(tempfile::tempdir().expect("a folder"));
+        Self { store, ..Self::new(partitions, settings) }
+    }
+
+    /// The same log, without the store.
+    pub fn clone_without_store(&self) -> Self {
+        let (log, topology, codecs) = (self.log.clone(), self.topology.clone(), self.codecs.clone());
+        Self { log, topology, codecs, settings: self.settings.clone(), clock: self.clock.clone(), store: None }
     }
 
     pub fn start(&self, faults: &Faults) -> Option<Lanes> {
@@ -64,6 +81,7 @@ impl World {
             targets,
             clock: self.clock.clone(),
             settings: self.settings.clone(),
+            store: self.store.as_ref().map(|folder| LocalStore::open(folder.path()).expect("a store")),
             instance: "one".to_owned(),
         };
         processor::start(&self.codecs, &parts).ok()
@@ -241,6 +259,14 @@ impl World {
         let decoded =
             records.into_iter().map(|it| self.codecs.replies.decode(&it.value.expect("a value")).expect("a reply"));
         decoded.filter(|reply| reply.command_id == command_id).map(|reply| reply.outcome).collect()
+    }
+
+    /// The last reply to each command.
+    pub fn all_replies(&self) -> BTreeMap<Uuid, Outcome> {
+        let records = model::read_all(&*self.log, self.topology.replies().partition(Partition(0)));
+        let decoded =
+            records.into_iter().map(|it| self.codecs.replies.decode(&it.value.expect("a value")).expect("a reply"));
+        decoded.map(|reply| (reply.command_id, reply.outcome)).collect()
     }
 
     /// The dead letters.

@@ -80,6 +80,7 @@ impl World {
             targets: targets.clone(),
             clock: Clock::system(),
             settings: ProcessorSettings { lanes: 1, batch_commands: self.batch, ..ProcessorSettings::default() },
+            store: None,
             instance: "one".to_owned(),
         };
         let purses = processor::start(&self.purses, &parts(self.log.clone())).expect("it starts");

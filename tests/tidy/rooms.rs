@@ -3,7 +3,7 @@
 use super::source::{Source, line_of, places_of};
 
 /// The rooms in order, as paths of modules. A file belongs to the longest path that leads to it.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 28] = [
     "clock",
     "position",
     "trace",
@@ -14,6 +14,7 @@ const ROOMS: [&str; 27] = [
     "schema",
     "command",
     "event",
+    "store::local",
     "lane",
     "aggregate",
     "store",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::observe::Traced;
@@ -16,6 +17,7 @@ use crate::command::{
 use crate::lane::{self, Share};
 use crate::position::{Offset, Sequence};
 use crate::schema::SchemaError;
+use crate::store::local::LocalStoreError;
 
 /// Where an outcomes record is split, in bytes.
 const OUTCOMES_RECORD_BYTES: usize = 512 * 1024;
@@ -24,6 +26,8 @@ const OUTCOMES_RECORD_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct Changes<A> {
     pub instances: HashMap<Arc<str>, Instance<A>>,
+    /// Instances that were not in memory, as the local store has them.
+    pub loaded: HashMap<Arc<str>, Instance<A>>,
     /// The queues of parked aggregates that changed; an empty one releases its aggregate.
     pub parked: HashMap<Arc<str>, ParkedQueue>,
     /// How much waits after this batch.
@@ -41,6 +45,8 @@ pub(super) struct Changes<A> {
     pub appended_at: Timestamp,
     /// What it carries of a checkpoint.
     pub checkpoint: Option<Slice>,
+    /// The outcomes records, once they are written.
+    pub outcomes_records: Vec<Bytes>,
 }
 
 impl<A: Aggregate> Changes<A> {
@@ -52,6 +58,7 @@ impl<A: Aggregate> Changes<A> {
         );
         Self {
             instances: HashMap::new(),
+            loaded: HashMap::new(),
             parked: HashMap::new(),
             parked_size,
             outcomes: Vec::new(),
@@ -63,6 +70,7 @@ impl<A: Aggregate> Changes<A> {
             time,
             appended_at: Timestamp::MIN,
             checkpoint: None,
+            outcomes_records: Vec::new(),
         }
     }
 
@@ -122,6 +130,7 @@ pub(super) fn write_outcomes<A: Aggregate>(
         let value = codecs.outcomes.encode(&record)?;
         share.changes.outcomes.splice(from..from, record.entries);
         from += count;
+        share.changes.outcomes_records.push(value.clone());
         share.write(codecs.topics.outcomes.partition(share.partition), None, value, None);
     }
     Ok(())
@@ -149,6 +158,14 @@ impl<A: Aggregate> Owned<A> {
         self.sequence = changes.sequence;
         self.time = changes.time;
         self.commands_offset = share.next_offset;
+        for (id, instance) in changes.loaded {
+            self.instances.entry(id).or_insert(instance);
+        }
+        if let Some(saved) = &mut self.saved {
+            changes.instances.keys().for_each(|id| saved.note_change(id));
+            changes.outcomes_records.into_iter().for_each(|it| saved.note_outcomes(self.outcomes_offset, it));
+            ends.outcomes.into_iter().for_each(|end| saved.note_last_outcomes(Offset(end.0 - 1)));
+        }
         for (id, instance) in changes.instances {
             self.changed.insert(id.clone());
             self.instances.insert(id, instance);
@@ -190,20 +207,34 @@ impl<'a, A: Aggregate> Overlay<'a, A> {
             .get(id)
             .or_else(|| self.committing().and_then(|share| share.changes.instances.get(id)))
             .or_else(|| self.state.instance(id))
+            .or_else(|| self.share.changes.loaded.get(id))
+            .or_else(|| self.committing.and_then(|share| share.changes.loaded.get(id)))
+    }
+
+    /// Has an instance at hand that is not in memory.
+    pub fn load(&mut self, id: &str, codecs: &Codecs<A>) -> Result<(), LocalStoreError> {
+        if self.state.saved.as_ref().is_some_and(|saved| !saved.holds_all())
+            && self.instance(id).is_none()
+            && let Some(instance) = self.state.saved_instance(id, codecs)?
+        {
+            self.share.changes.loaded.insert(Arc::from(id), instance);
+        }
+        Ok(())
     }
 
     /// An instance to change in this batch: a copy of what it was before.
     pub fn instance_mut(&mut self, id: &str) -> &mut Instance<A> {
         let committing = self.committing();
-        let changed = &mut self.share.changes.instances;
-        if !changed.contains_key(id) {
+        if !self.share.changes.instances.contains_key(id) {
             let (key, instance) = committing
                 .and_then(|share| share.changes.instances.get_key_value(id))
                 .or_else(|| self.state.instances.get_key_value(id))
+                .or_else(|| self.share.changes.loaded.get_key_value(id))
+                .or_else(|| self.committing.and_then(|share| share.changes.loaded.get_key_value(id)))
                 .map_or_else(|| (Arc::from(id), Instance::default()), |(key, it)| (key.clone(), it.clone()));
-            changed.insert(key, instance);
+            self.share.changes.instances.insert(key, instance);
         }
-        changed.get_mut(id).expect("it was just inserted if it was missing")
+        self.share.changes.instances.get_mut(id).expect("it was just inserted if it was missing")
     }
 
     /// The commands of a parked aggregate; `None` if it is not parked.

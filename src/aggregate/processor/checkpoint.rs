@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::batch::{Changes, Slice};
-use super::partition::{Checkpointing, Owned};
+use super::partition::{Checkpointing, Instance, Owned};
+use super::saved::Saved;
 use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
@@ -21,6 +22,16 @@ use crate::event::{Checkpoint, SnapshotControl, SnapshotHead};
 use crate::lane::Share;
 use crate::position::{Offset, Sequence, Version};
 use crate::schema::{Data, SchemaError};
+use crate::store::local::LocalStoreError;
+
+/// Why a slice is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotWritten {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(transparent)]
+    Store(#[from] LocalStoreError),
+}
 
 /// Whether a partition's next batch is to carry a slice of a checkpoint.
 pub(super) fn is_due<A: Aggregate>(owned: &Owned<A>, settings: &ProcessorSettings, now: Timestamp) -> bool {
@@ -37,7 +48,7 @@ pub(super) fn write_slice<A: Aggregate>(
     share: &mut Share<Changes<A>>,
     codecs: &Codecs<A>,
     slice_bytes: usize,
-) -> Result<(), SchemaError> {
+) -> Result<(), NotWritten> {
     let mut checkpointing = owned.checkpointing.take().unwrap_or_else(|| begin(owned));
     let to = codecs.topics.snapshots.partition(owned.partition);
     let mut ids = Vec::new();
@@ -46,11 +57,7 @@ pub(super) fn write_slice<A: Aggregate>(
         && let Some(id) = checkpointing.remaining.pop()
     {
         let decided = share.changes.instances.get_mut(&id).filter(|_| is_planted!(SnapshotBeforeItsEvents));
-        let instance = decided.unwrap_or(owned.instances.get_mut(&id).expect("what changed is held"));
-        let (version, sequence) = (instance.version, instance.sequence);
-        let head = SnapshotHead { version, partition: owned.partition, sequence, state: A::STATE };
-        let value = codecs.snapshots.encode(&head, Data::User(&instance.state))?;
-        instance.size_bytes = value.len();
+        let value = snapshot(owned, decided, &id, codecs)?;
         bytes += value.len();
         share.write(to.clone(), Some(Bytes::copy_from_slice(id.as_bytes())), value, None);
         ids.push(id);
@@ -70,10 +77,29 @@ pub(super) fn write_slice<A: Aggregate>(
     Ok(())
 }
 
+/// An aggregate's committed state: from memory, or as it lies in the local store.
+fn snapshot<A: Aggregate>(
+    owned: &mut Owned<A>,
+    decided: Option<&mut Instance<A>>,
+    id: &str,
+    codecs: &Codecs<A>,
+) -> Result<Bytes, NotWritten> {
+    let Some(instance) = decided.or_else(|| owned.instances.get_mut(id)) else {
+        let saved = owned.saved.as_ref().expect("what changed is in memory, or in the local store");
+        return Ok(saved.changed_snapshot(id)?);
+    };
+    let (version, sequence) = (instance.version, instance.sequence);
+    let head = SnapshotHead { version, partition: owned.partition, sequence, state: A::STATE };
+    let value = codecs.snapshots.encode(&head, Data::User(&instance.state))?;
+    instance.size_bytes = value.len();
+    Ok(value)
+}
+
 fn begin<A: Aggregate>(owned: &mut Owned<A>) -> Checkpointing {
     owned.events_since_checkpoint = 0;
     owned.is_dirty = false;
-    Checkpointing { promise: promise(owned), remaining: in_order(owned.changed.drain().collect()) }
+    let covered = owned.saved.as_ref().map_or(0, Saved::next_write);
+    Checkpointing { promise: promise(owned), remaining: in_order(owned.changed.drain().collect()), covered }
 }
 
 /// The same order each time, whatever the hashes.
@@ -100,7 +126,10 @@ fn promise<A: Aggregate>(owned: &Owned<A>) -> Checkpoint {
 /// A slice was committed.
 pub(super) fn committed<A: Aggregate>(owned: &mut Owned<A>, slice: &Slice, now: Timestamp) {
     if slice.is_last {
-        owned.checkpointing = None;
+        let checkpointing = owned.checkpointing.take();
+        if let (Some(saved), Some(it)) = (&mut owned.saved, checkpointing) {
+            saved.note_covered(it.covered);
+        }
         owned.checkpoint_at = now;
     }
 }

@@ -1,7 +1,7 @@
 //! The work of a lane on a commands topic.
 
 use super::batch::{self, Changes, Ends, Overlay};
-use super::checkpoint;
+use super::checkpoint::{self, NotWritten};
 use super::error::PartitionError;
 use super::judge::Judge;
 use super::observe::Traced;
@@ -80,11 +80,23 @@ impl<A: Aggregate> Processor for Judge<A> {
 
     fn do_due(&self, state: &mut Owned<A>, share: &mut Share<Changes<A>>, _: Timestamp) -> Result<(), PartitionError> {
         let written = checkpoint::write_slice(state, share, &self.codecs, self.settings.batch_bytes);
-        written.map_err(|source| PartitionError::Encoding {
-            partition: self.codecs.topics.snapshots.partition(share.partition),
-            offset: share.next_offset,
-            source,
+        written.map_err(|error| match error {
+            NotWritten::Store(error) => error.into(),
+            NotWritten::Schema(source) => PartitionError::Encoding {
+                partition: self.codecs.topics.snapshots.partition(share.partition),
+                offset: share.next_offset,
+                source,
+            },
         })
+    }
+
+    fn tend(&self, state: &mut Owned<A>, now: Timestamp) -> Result<(), PartitionError> {
+        Ok(state.tend(&self.codecs, &self.settings, now)?)
+    }
+
+    fn leave(&self, state: &mut Owned<A>, now: Timestamp) {
+        // Where it fails, that is said, and the next owner reads a little more.
+        drop(state.save(&self.codecs, &self.settings, now));
     }
 
     fn seal(&self, share: &mut Share<Changes<A>>) -> Result<(), PartitionError> {

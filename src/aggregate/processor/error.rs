@@ -4,6 +4,7 @@ use crate::lane::StopReason;
 use crate::log::{LogError, StallError, TopicPartition};
 use crate::position::{Offset, Sequence, Version};
 use crate::schema::SchemaError;
+use crate::store::local::LocalStoreError;
 
 /// Why one partition stopped. The others go on; this one would corrupt its state if it did.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,9 @@ pub(super) enum PartitionError {
         /// The command.
         command_id: uuid::Uuid,
     },
+    /// The local store failed.
+    #[error("{0}; the partition is restored from the log, all in memory")]
+    Store(#[from] LocalStoreError),
     /// A record that the engine makes does not fit its schema.
     #[error("{partition}: offset {offset}: {source}")]
     Encoding {
@@ -151,6 +155,13 @@ pub(super) enum PartitionError {
     },
 }
 
+impl PartitionError {
+    /// Whether what was read does not fit together, and not that it could not be read.
+    pub fn is_about_content(&self) -> bool {
+        !matches!(self, Self::Stalled(_) | Self::Store(_))
+    }
+}
+
 impl From<LogError> for PartitionError {
     fn from(error: LogError) -> Self {
         Self::Stalled(StallError::Log(error))
@@ -159,7 +170,11 @@ impl From<LogError> for PartitionError {
 
 impl StopReason for PartitionError {
     fn is_temporary(&self) -> bool {
-        matches!(self, Self::Stalled(StallError::Log(error)) if error.is_temporary())
+        match self {
+            Self::Stalled(StallError::Log(error)) => error.is_temporary(),
+            Self::Store(_) => true,
+            _ => false,
+        }
     }
 
     /// A panic, or a value that does not fit its schema: the aggregate's code is at fault.

@@ -9,6 +9,7 @@
 //! | `partition` | the committed state of one partition |
 //! | `checkpoint` | snapshots and the promise that covers them |
 //! | `restore` | a partition's state from the log |
+//! | `saved` | what of it lies in the local store, so that a restore reads only what is new |
 
 mod batch;
 mod checkpoint;
@@ -18,6 +19,7 @@ mod judge;
 mod observe;
 mod partition;
 mod restore;
+mod saved;
 mod settings;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use super::codecs::{Codecs, HandOffTargets};
 use crate::clock::Clock;
 use crate::lane::{LaneError, LaneParts, Lanes};
 use crate::log::Log;
+use crate::store::local::LocalStore;
 use crate::topology::Topology;
 use judge::Judge;
 use observe::{Counters, SlowLog};
@@ -46,6 +49,8 @@ pub struct ProcessorParts {
     pub clock: Clock,
     /// The settings.
     pub settings: ProcessorSettings,
+    /// Where the state of partitions is kept besides the log, if it is.
+    pub store: Option<Arc<LocalStore>>,
     /// Names this process across restarts. Two live processes must never share it: they would fence each
     /// other for ever.
     pub instance: String,
@@ -75,6 +80,7 @@ pub fn start<A: Aggregate>(codecs: &Arc<Codecs<A>>, parts: &ProcessorParts) -> R
         targets: parts.targets.clone(),
         topology: parts.topology.clone(),
         settings: parts.settings.clone(),
+        store: parts.store.clone(),
         replies: parts.topology.replies(),
         dead_letters: parts.topology.dead_letters(),
         counters: Counters::of(A::NAME),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::observe::ParkedGauge;
+use super::saved::Saved;
 use crate::aggregate::Aggregate;
 use crate::clock::Timestamp;
 use crate::command::{Deduplication, ParkedQueues, ParkedSize};
@@ -22,11 +23,14 @@ pub(super) struct Instance<A> {
     /// At most how large its snapshot may be by now: what it was when last measured, and the bytes of
     /// the events since. Saves encoding the state at each command only to learn that it is small.
     pub size_bytes: usize,
+    /// Whether it was asked for since the memory last made room.
+    pub was_used: bool,
 }
 
 impl<A: Default> Default for Instance<A> {
     fn default() -> Self {
-        Self { state: A::default(), version: Version::NONE, sequence: Sequence::NONE, size_bytes: 0 }
+        let (version, sequence) = (Version::NONE, Sequence::NONE);
+        Self { state: A::default(), version, sequence, size_bytes: 0, was_used: true }
     }
 }
 
@@ -35,14 +39,19 @@ impl<A: Default> Default for Instance<A> {
 pub(super) struct Checkpointing {
     pub promise: Checkpoint,
     pub remaining: Vec<Arc<str>>,
+    /// The write to the local store from which on changes are not covered.
+    pub covered: u64,
 }
 
 /// The committed state of one owned partition.
 #[derive(Debug)]
 pub(super) struct Owned<A> {
     pub partition: Partition,
+    /// Those in memory; more may lie in the local store.
     pub instances: HashMap<Arc<str>, Instance<A>>,
     pub memory: Deduplication,
+    /// Its part of the local store, if there is one.
+    pub saved: Option<Saved>,
     /// The commands of parked aggregates.
     pub parked: ParkedQueues,
     pub parked_size: ParkedSize,
@@ -78,6 +87,7 @@ impl<A: Aggregate> Owned<A> {
             partition,
             instances: HashMap::new(),
             memory,
+            saved: None,
             parked: ParkedQueues::default(),
             parked_size: ParkedSize::default(),
             parked_gauge: ParkedGauge::of(A::NAME),

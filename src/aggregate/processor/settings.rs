@@ -26,6 +26,14 @@ pub struct ProcessorSettings {
     pub checkpoint_events: u64,
     /// … or after this many seconds with any.
     pub checkpoint_seconds: u64,
+    /// Whether a worker keeps the state of its partitions on its own disk too, in its state folder: a restart
+    /// then reads only what is new, and not all aggregates need be in memory.
+    pub store: bool,
+    /// How many seconds after its commit something is written there, at the latest; a crash before that only has
+    /// the next start read it from the log.
+    pub store_seconds: u64,
+    /// The most aggregates of each partition held in memory while there is a store.
+    pub cache_aggregates: usize,
     /// The largest record that is written, in bytes; not above the log's own limit.
     pub record_bytes: usize,
     /// How long a restore may stand still before it fails.
@@ -53,6 +61,9 @@ impl Default for ProcessorSettings {
             remember_limit: 2_000_000,
             checkpoint_events: 200_000,
             checkpoint_seconds: 300,
+            store: false,
+            store_seconds: 5,
+            cache_aggregates: 100_000,
             record_bytes: 1_000_000,
             stall_seconds: 180,
             attempts: 3,

@@ -94,6 +94,7 @@ impl Bank {
             targets: self.targets.clone(),
             clock: self.clock.clone(),
             settings: ProcessorSettings { lanes: 1, batch_commands: 1, ..ProcessorSettings::default() },
+            store: None,
             instance: "one".to_owned(),
         }
     }

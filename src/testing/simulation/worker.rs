@@ -68,6 +68,7 @@ impl Worker {
             targets,
             clock: Clock::system(),
             settings: world.processors.clone(),
+            store: None,
             instance: self.name.to_owned(),
         };
         for aggregate in &of.aggregates {

@@ -29,6 +29,7 @@ use crate::lane::{Treatment, Verdict, panic_message};
 use crate::log::{Record, Topic};
 use crate::position::{Partition, Version};
 use crate::schema::{Data, SchemaError};
+use crate::store::local::LocalStore;
 use crate::topology::Topology;
 use parking::Cause;
 pub(super) use reading::Received;
@@ -40,6 +41,7 @@ pub(super) struct Judge<A: Aggregate> {
     pub targets: HandOffTargets,
     pub topology: Topology,
     pub settings: ProcessorSettings,
+    pub store: Option<Arc<LocalStore>>,
     pub replies: Topic,
     pub dead_letters: Topic,
     pub counters: Counters,
@@ -117,6 +119,7 @@ impl<A: Aggregate> Judge<A> {
             let message = "what follows from it is larger than the log takes".to_owned();
             return self.record(overlay, received, Outcome::failed(Failure::TooLarge, message), false);
         }
+        overlay.load(received.id, &self.codecs)?;
         let command = match data {
             Data::User(command) => command,
             Data::Engine(control) => return self.release(overlay, received, &control, now),

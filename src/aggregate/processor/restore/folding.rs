@@ -12,6 +12,7 @@ use crate::aggregate::codecs::Codecs;
 use crate::aggregate::{Aggregate, EventContext};
 use crate::clock::Clock;
 use crate::clock::is_planted;
+use crate::command::Outcomes;
 use crate::event::SnapshotControl;
 use crate::lane::panic_message;
 use crate::log::{LogError, Record};
@@ -49,8 +50,11 @@ impl<A: Aggregate> Restore<A> {
                     version: decoded.head.version,
                     sequence: decoded.head.sequence,
                     size_bytes: value.len(),
+                    was_used: false,
                 };
-                self.owned.instances.insert(Arc::from(id), instance);
+                let key: Arc<str> = Arc::from(id);
+                self.owned.saved.iter_mut().for_each(|saved| saved.note_change(&key));
+                self.owned.instances.insert(key, instance);
             }
         }
         Ok(())
@@ -80,8 +84,14 @@ impl<A: Aggregate> Restore<A> {
         self.owned.time = self.owned.time.max(head.occurred_at);
         self.owned.events_since_checkpoint += 1;
         self.owned.is_dirty = true;
+        if !self.owned.instances.contains_key(id)
+            && let Some(instance) = self.owned.saved_instance(id, codecs)?
+        {
+            self.owned.instances.insert(Arc::from(id), instance);
+        }
         let (key, instance) = entry(&mut self.owned.instances, id);
         self.owned.changed.insert(key.clone());
+        self.owned.saved.iter_mut().for_each(|saved| saved.note_change(&key));
         if record.offset >= self.answered_from {
             self.unanswered[0].insert(head.causation_id, key.clone());
             if self.unanswered[0].len() >= TORN_CHECK_COMMANDS {
@@ -124,15 +134,12 @@ impl<A: Aggregate> Restore<A> {
         clock: &Clock,
     ) -> Result<(), PartitionError> {
         let Some(value) = &record.value else { return Ok(()) };
-        let outcomes = codecs.outcomes.decode(value).map_err(|error| match error {
-            DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
-            other => PartitionError::UnknownEvent {
-                partition: record.topic.partition(record.partition),
-                offset: record.offset,
-                reason: other.to_string(),
-            },
-        })?;
+        let outcomes = decode_outcomes(record, value, codecs)?;
         self.last_outcomes = Some((outcomes.sequence, outcomes.next_offset));
+        if let Some(saved) = &mut self.owned.saved {
+            saved.note_outcomes(record.offset, value.clone());
+            saved.note_last_outcomes(record.offset);
+        }
         let appended_at = outcomes.entries.last().map(|entry| entry.appended_at);
         for entry in outcomes.entries {
             for unanswered in &mut self.unanswered {
@@ -148,6 +155,21 @@ impl<A: Aggregate> Restore<A> {
         }
         Ok(())
     }
+}
+
+pub(super) fn decode_outcomes<A: Aggregate>(
+    record: &Record,
+    value: &[u8],
+    codecs: &Codecs<A>,
+) -> Result<Outcomes, PartitionError> {
+    codecs.outcomes.decode(value).map_err(|error| match error {
+        DecodeError::RegistryAway(reason) => LogError::Unavailable(reason).into(),
+        other => PartitionError::UnknownEvent {
+            partition: record.topic.partition(record.partition),
+            offset: record.offset,
+            reason: other.to_string(),
+        },
+    })
 }
 
 fn entry<'a, A: Aggregate>(

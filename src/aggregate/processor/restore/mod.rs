@@ -1,9 +1,10 @@
 //! Restoring a partition: snapshots, then the events after the checkpoint, then the remembered outcomes and
 //! the commands of parked aggregates, each to the high watermark of the moment, as seen read-committed.
 //!
-//! A cold restore starts from nothing; a warm one, after a batch that did not commit, from the state
-//! before it. It goes in steps, so that the lane can poll its group in between.
+//! A cold restore starts from nothing; a warm one from what the local store has, or, after a batch that did not
+//! commit, from the state before it. It goes in steps, so that the lane can poll its group in between.
 
+mod beginning;
 mod folding;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::error::PartitionError;
 use super::judge::Judge;
 use super::partition::Owned;
+use super::saved::Saved;
 use super::settings::ProcessorSettings;
 use crate::aggregate::Aggregate;
 use crate::aggregate::codecs::Codecs;
@@ -35,6 +37,10 @@ pub(super) struct Restore<A: Aggregate> {
     owned: Owned<A>,
     stage: Stage,
     warm: bool,
+    /// Whether it begins from what the local store has: where that does not fit the log, it begins anew.
+    from_store: bool,
+    /// Records read.
+    records: usize,
     committed: Option<Offset>,
     checkpoint: Option<Checkpoint>,
     /// Commands of the events read, of which an outcome must follow, and of those before them.
@@ -52,6 +58,10 @@ pub(super) struct Restore<A: Aggregate> {
 #[derive(Debug)]
 enum Stage {
     Begun,
+    /// Begins from the log alone.
+    Cold,
+    /// Looks whether the log has what the store says it has.
+    Known(RangeReader),
     Snapshots(RangeReader),
     Events(RangeReader),
     Outcomes(RangeReader),
@@ -66,12 +76,15 @@ impl<A: Aggregate> Restore<A> {
         before: Option<Owned<A>>,
         settings: &ProcessorSettings,
     ) -> Self {
+        let before = before.filter(|before| !before.saved.as_ref().is_some_and(Saved::is_lost));
         let warm = before.is_some();
         let memory = || Deduplication::new(settings.remember(), settings.remember_limit);
         Self {
             owned: before.unwrap_or_else(|| Owned::new(partition, memory())),
             stage: Stage::Begun,
             warm,
+            from_store: false,
+            records: 0,
             committed,
             checkpoint: None,
             unanswered: [HashMap::new(), HashMap::new()],
@@ -85,7 +98,8 @@ impl<A: Aggregate> Restore<A> {
     /// What it is doing, for people.
     pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Begun => "begins".into(),
+            Stage::Begun | Stage::Cold => "begins".into(),
+            Stage::Known(range) => Progress::reading("compares the local store", range),
             Stage::Snapshots(range) => Progress::reading("reads snapshots", range),
             Stage::Events(range) => Progress::reading("reads events", range),
             Stage::Outcomes(range) => Progress::reading("reads outcomes", range),
@@ -99,57 +113,84 @@ impl<A: Aggregate> Restore<A> {
         judge: &Judge<A>,
         tools: &mut Tools<'_>,
     ) -> Result<Step<Box<Self>, Owned<A>>, PartitionError> {
+        match self.go_on(judge, tools) {
+            Ok(false) => Ok(Step::More(self)),
+            Ok(true) => Ok(Step::Done(self.owned)),
+            Err(error) if self.from_store && error.is_about_content() => {
+                // If the log is at fault, the restore from it alone will say so too.
+                self.begin_anew(&error.to_string(), &judge.settings)?;
+                Ok(Step::More(self))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it is done.
+    fn go_on(&mut self, judge: &Judge<A>, tools: &mut Tools<'_>) -> Result<bool, PartitionError> {
         let codecs = &judge.codecs;
         match std::mem::replace(&mut self.stage, Stage::Begun) {
             Stage::Begun if self.warm => self.begin_events(codecs, tools)?,
-            Stage::Begun => {
-                let snapshots = codecs.topics.snapshots.partition(self.owned.partition);
-                self.stage = Stage::Snapshots(tools.range(snapshots, Offset::ZERO)?.0);
-            }
+            Stage::Begun => self.begin_from_store(judge, tools)?,
+            Stage::Cold => self.begin_snapshots(codecs, tools)?,
+            Stage::Known(range) => self.compare(range, judge, tools)?,
             Stage::Snapshots(mut range) => {
                 let Some(records) = tools.read(&mut range)? else {
                     self.begin_events(codecs, tools)?;
-                    return Ok(Step::More(self));
+                    return Ok(false);
                 };
+                self.records += records.len();
                 for record in records {
                     self.take_snapshot(&record, codecs)?;
                 }
+                self.owned.make_room(codecs, &judge.settings)?;
                 self.stage = Stage::Snapshots(range);
             }
             Stage::Events(mut range) => {
                 let Some(records) = tools.read(&mut range)? else {
                     self.owned.events_offset = range.next_offset();
                     self.begin_outcomes(codecs, tools)?;
-                    return Ok(Step::More(self));
+                    return Ok(false);
                 };
+                self.records += records.len();
                 for record in records {
                     self.take_event(&record, codecs)?;
                 }
+                self.owned.make_room(codecs, &judge.settings)?;
                 self.stage = Stage::Events(range);
             }
             Stage::Outcomes(mut range) => {
                 let Some(records) = tools.read(&mut range)? else {
                     self.owned.outcomes_offset = range.next_offset();
                     self.begin_parked(codecs, tools)?;
-                    return Ok(Step::More(self));
+                    return Ok(false);
                 };
+                self.records += records.len();
                 for record in records {
                     self.take_outcomes(&record, codecs, tools.clock)?;
                 }
+                self.owned.make_room(codecs, &judge.settings)?;
                 self.stage = Stage::Outcomes(range);
             }
             Stage::Parked(mut range) => {
                 let Some(records) = tools.read(&mut range)? else {
                     self.owned.parked_offset = range.next_offset();
-                    return Ok(Step::Done(self.finish(judge, tools)?));
+                    self.finish(judge, tools)?;
+                    return Ok(true);
                 };
+                self.records += records.len();
                 for record in records {
                     self.take_parked(&record, codecs)?;
                 }
                 self.stage = Stage::Parked(range);
             }
         }
-        Ok(Step::More(self))
+        Ok(false)
+    }
+
+    fn begin_snapshots(&mut self, codecs: &Codecs<A>, tools: &Tools<'_>) -> Result<(), PartitionError> {
+        let snapshots = codecs.topics.snapshots.partition(self.owned.partition);
+        self.stage = Stage::Snapshots(tools.range(snapshots, Offset::ZERO)?.0);
+        Ok(())
     }
 
     fn begin_events(&mut self, codecs: &Codecs<A>, tools: &Tools<'_>) -> Result<(), PartitionError> {
@@ -164,7 +205,7 @@ impl<A: Aggregate> Restore<A> {
             );
         }
         if !self.useless.is_empty() || (!self.warm && self.checkpoint.is_none()) {
-            self.owned.instances.clear();
+            self.owned.clear_instances()?;
         } else if let Some(checkpoint) = &self.checkpoint {
             self.owned.sequence = checkpoint.sequence;
             self.owned.time = checkpoint.partition_time;
@@ -225,7 +266,7 @@ impl<A: Aggregate> Restore<A> {
         Ok(())
     }
 
-    fn finish(mut self, judge: &Judge<A>, tools: &mut Tools<'_>) -> Result<Owned<A>, PartitionError> {
+    fn finish(&mut self, judge: &Judge<A>, tools: &mut Tools<'_>) -> Result<(), PartitionError> {
         let codecs = &judge.codecs;
         let outcomes = codecs.topics.outcomes.partition(self.owned.partition);
         let commands = codecs.topics.commands.partition(self.owned.partition);
@@ -252,7 +293,8 @@ impl<A: Aggregate> Restore<A> {
         let from = self.resolve_offset(&commands, tools)?;
         self.owned.commands_offset = tools.pass_markers(&commands, from)?;
         self.owned.checkpoint_at = tools.clock.now();
-        Ok(self.owned)
+        self.tell();
+        Ok(())
     }
 
     /// Where to go on judging. The offsets of an idle group expire: then the last outcomes record, or the
