@@ -70,6 +70,17 @@ impl Bank {
         }
     }
 
+    /// The brokers and the name of the application, where it is on servers.
+    pub fn cluster(&self) -> (&str, &str) {
+        let servers = self.servers.as_ref().expect("it is on servers");
+        (&servers.kafka, &servers.app)
+    }
+
+    /// Changes a setting of those that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push(variable(name, value));
+    }
+
     /// A worker, once it is ready. `name` tells its state and its log from others'.
     pub async fn start(&self, name: &str, arguments: &[&str]) -> Worker {
         let worker = self.launch(name, arguments).await;

@@ -24,6 +24,7 @@ mod serving;
 mod statuses;
 mod streams;
 mod streams_on_kafka;
+mod waits;
 mod workers;
 #[path = "../journal/world.rs"]
 #[allow(dead_code, reason = "shared with other tests, each of which uses a part")]

@@ -85,9 +85,12 @@ pub(super) enum PartitionError {
     /// Commands were deleted before they were judged.
     #[error(
         "{partition}: commands from offset {committed} to {low} were deleted before they were judged; \
-         `topics skip --to {low}` accepts that they are lost"
+         `topics skip {aggregate}/{} --to {low}` accepts that they are lost",
+        partition.partition
     )]
     LostCommands {
+        /// The aggregate's name.
+        aggregate: &'static str,
         /// The commands partition.
         partition: TopicPartition,
         /// The next to be judged.

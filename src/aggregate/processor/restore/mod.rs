@@ -305,7 +305,12 @@ impl<A: Aggregate> Restore<A> {
         let known = if self.warm { Some(self.owned.commands_offset.max(known.unwrap_or_default())) } else { known };
         let committed = self.committed.or(known).unwrap_or(low);
         if committed < low {
-            return Err(PartitionError::LostCommands { partition: commands.clone(), committed, low });
+            return Err(PartitionError::LostCommands {
+                aggregate: A::NAME,
+                partition: commands.clone(),
+                committed,
+                low,
+            });
         }
         Ok(committed)
     }
