@@ -20,8 +20,9 @@ use crate::position::{Offset, Partition};
 /// How long offsets alone may wait for something to be written with them.
 const OFFSETS_WAIT: Duration = Duration::from_millis(200);
 /// For how long a batch gathers records after the one before it, for each record of that one but the first; at
-/// most as long as its commit took. A transaction costs the brokers milliseconds whatever is in it, and those who got an
-/// answer are about to ask again: so the more ask at once, the larger are the batches.
+/// most as long as its commit took. A transaction costs the brokers milliseconds whatever is in it, and those who
+/// got an answer are about to ask again: so the more ask at once, the larger are the batches. When all of them
+/// have, there is nobody left to wait for.
 const GATHERING: Duration = Duration::from_micros(500);
 /// A batch of as many records is large enough.
 const GATHERED: usize = 256;
@@ -29,14 +30,13 @@ const GATHERED: usize = 256;
 impl<P: Processor> Lane<P> {
     /// For how long the batch at hand is not handed over yet.
     pub(super) fn gathers(&self) -> Option<Duration> {
-        let offsets_until = || self.building.begun.map(|(_, begun)| begun + OFFSETS_WAIT);
-        let is_full = || self.room() == 0 || self.building.inputs >= GATHERED;
-        let until = if self.building.is_empty() || is_full() {
+        let inputs = self.building.inputs;
+        let until = if self.building.is_empty() || self.room() == 0 || inputs >= GATHERED {
             None
         } else if self.building.writes() {
-            self.gathers_until
+            self.gathers_until.filter(|_| inputs < self.gathers_at_most)
         } else {
-            offsets_until()
+            self.building.begun.map(|(_, begun)| begun + OFFSETS_WAIT)
         };
         until?.checked_duration_since(clock::instant()).filter(|left| !left.is_zero())
     }
@@ -139,6 +139,7 @@ impl<P: Processor> Lane<P> {
         let others = u32::try_from(batch.inputs.saturating_sub(1)).unwrap_or(u32::MAX);
         let gathering = GATHERING.saturating_mul(others);
         self.gathers_until = Some(clock::instant() + gathering.min(took));
+        self.gathers_at_most = self.building.inputs + batch.inputs;
         let moments = Moments { begun: batch.begun.map_or(handed_over, |(begun, _)| begun), handed_over, committed };
         for (partition, share) in batch.shares {
             self.rejected.take_if(|(at, next)| *at == partition && *next <= share.next_offset);

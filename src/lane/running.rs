@@ -60,6 +60,8 @@ pub(super) struct Lane<P: Processor> {
     pub committing: Option<Batch<P>>,
     /// Until when a batch gathers records of those whom the one before it has just answered.
     pub gathers_until: Option<Instant>,
+    /// How many records it has once all of them have asked again.
+    pub gathers_at_most: usize,
     /// The most records of a batch; halved while a batch is rejected, to find the one that is.
     pub limit: usize,
     /// A record whose batch the log rejects for its size, found by halving: the offset after it.
@@ -143,6 +145,7 @@ impl<P: Processor> Lane<P> {
             building: Batch::new(),
             committing: None,
             gathers_until: None,
+            gathers_at_most: 0,
             limit,
             rejected: None,
             stalled: None,

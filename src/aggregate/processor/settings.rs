@@ -10,7 +10,7 @@ use crate::lane::LaneSettings;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessorSettings {
-    /// Lanes of each worker process; 0 takes one for each core, at most 4.
+    /// Lanes of each worker process for each aggregate and saga; 0 takes one for every two cores, at most 4.
     pub lanes: usize,
     /// The most commands judged in one transaction.
     pub batch_commands: usize,
@@ -88,7 +88,7 @@ impl ProcessorSettings {
     #[must_use]
     pub fn lane_count(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        if self.lanes == 0 { cores().min(Self::MOST_LANES) } else { self.lanes }
+        if self.lanes == 0 { (cores() / 2).clamp(1, Self::MOST_LANES) } else { self.lanes }
     }
 
     /// What of it is for lanes.
