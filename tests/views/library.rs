@@ -6,7 +6,7 @@ use headwater::clock::{self, Clock, Timestamp};
 use headwater::event::EventHead;
 use headwater::log::embedded::EmbeddedLog;
 use headwater::log::kafka::{KafkaLog, KafkaSettings};
-use headwater::log::{Log, Outgoing, Retention, TimeKind, TopicSpec, Writer};
+use headwater::log::{Log, Outgoing, Retention, TimeKind, TopicSpec, TransactionError, Writer};
 use headwater::position::{Offset, Partition, Position, Sequence, Version};
 use headwater::projection::worker::{WorkerParts, WorkerSettings};
 use headwater::schema::{Codec, Data, InMemoryRegistry, Registry};
@@ -31,6 +31,10 @@ pub struct Library {
     sequences: BTreeMap<Partition, i64>,
     /// Every event that was committed, in order.
     pub events: Vec<Recorded<ShelfEvent>>,
+}
+
+fn writer_id(app: &str) -> String {
+    format!("{app}.test")
 }
 
 impl Library {
@@ -66,7 +70,7 @@ impl Library {
         let topic = topology.aggregate(Shelf::NAME).events;
         let codec = Codec::new(registry.clone(), topic.as_str(), &format!("{app}.shelf")).expect("sound schemas");
         codec.register().expect("nothing was registered before");
-        let writer = log.writer(&format!("{app}.test")).expect("a writer");
+        let writer = log.writer(&writer_id(app)).expect("a writer");
         let (versions, sequences, events) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self { log, registry, topology, clock, codec, writer, versions, sequences, events }
     }
@@ -103,7 +107,12 @@ impl Library {
             self.writer.commit().expect("commits");
             self.events.extend(written);
         } else {
-            self.writer.abort().expect("aborts");
+            // Aborted so soon, it may be one that the brokers do not know of yet, and refuse to end: a writer that
+            // cannot abort is replaced, as lanes do it.
+            if let Err(error) = self.writer.abort() {
+                assert!(matches!(error, TransactionError::Fatal(_)), "{error:?}");
+                self.writer = self.log.writer(&writer_id(&self.topology.app)).expect("a writer");
+            }
             (self.versions, self.sequences) = (versions, sequences);
         }
     }
