@@ -24,12 +24,12 @@ kafka_prepare() {
     } >"$(kafka_config)"
     if [[ ! -f $data/meta.properties ]]; then
         kafka_format "$data"
-    elif [[ ! -f $data/.kafka_cleanshutdown ]]; then
+    else
         kafka_end_session
     fi
 }
 
-# A broker that was killed leads its partitions until its old session is over, even while it starts anew. Then, for a
+# A broker that was stopped leads its partitions until its old session is over, even while it starts anew. Then, for a
 # moment, nobody leads them; and a transaction whose end Kafka 4.3 is about to write down in them counts as ended
 # although that is written nowhere (KAFKA-20734): it holds them for ever. So the controller alone sees that session end,
 # before there is a broker that could look after transactions.
@@ -42,7 +42,7 @@ kafka_end_session() {
         echo "listeners=CONTROLLER://127.0.0.1:$controller_port"
         echo "broker.session.timeout.ms=500"
     } >"$config"
-    say "ending the session of the broker that was killed"
+    say "ending the session that the broker had before"
     (cd / && kafka_run "$config") </dev/null >"$log" 2>&1 9>&- &
     pid=$!
     until grep -qs "Fencing broker 1 " "$log" || ((SECONDS >= deadline)) || ended "$pid"; do
